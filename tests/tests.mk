@@ -1,0 +1,1 @@
+# Tests: included by the Makefile at the top.  Unit tests link the real objects.
