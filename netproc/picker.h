@@ -1,0 +1,100 @@
+/*
+ * picker.h - which block to ask of whom: a pure core, without descriptor or clock.
+ *
+ * Knows pieces, blocks of 16 KiB, availability, open pieces within diskproc's
+ * memory budget, who was asked for what, who sent what (for blame), endgame.
+ * Events go in, requests come out.  See the invariants at the top of picker.c.
+ */
+#ifndef NETPROC_PICKER_H
+#define NETPROC_PICKER_H
+
+#include "common.h"
+
+#define BLOCK_BYTES 16384u
+
+struct picker;
+
+/* A block: `block` is its number in the piece; bytes begin at block * BLOCK_BYTES. */
+struct picker_request {
+	uint32_t piece, block;
+};
+
+/*
+ * What the picker keeps for each connected peer; embedded in struct peer.
+ * The queue holds outstanding requests in the order in which they were sent.
+ */
+struct picker_peer {
+	uint32_t id;        /* of whoever is blamed: stays the same for one address over reconnects; chosen by the caller */
+	uint8_t *have;      /* bitfield, owned by the caller; NULL for a seed (has all) or for one that has none */
+	bool all;           /* a seed */
+	bool fast;          /* the caller's verdict (rate): slow peers do not open pieces late in endgame */
+	uint32_t have_count;
+	struct picker_request *queue; /* ring, owned by the picker */
+	uint32_t queue_head, queue_count, queue_cap;
+	struct picker_peer *prev, *next; /* the picker's own */
+	uint32_t last_piece; /* the picker's own: the open piece it works on */
+};
+
+enum picker_block {
+	PICKER_TAKE,      /* wanted: pass it on to diskproc, then call picker_passed_on() */
+	PICKER_DUPLICATE, /* asked for, but another peer was faster */
+	PICKER_UNWANTED,  /* never asked of this peer, or no block at all */
+};
+
+/* budget_bytes >= 4 * piece_length (the caller sees to it).  `chance` seeds the random start. */
+struct picker *picker_new(uint32_t piece_count, uint32_t piece_length, uint64_t total_length, uint64_t budget_bytes, uint64_t chance);
+void picker_free(struct picker *p);
+
+/* Start: a piece that diskproc has already.  Also used when a whole new diskproc reports what it has (after picker_reset()). */
+void picker_have(struct picker *p, uint32_t piece);
+/* Diskproc was restarted: every open piece is lost, what was verified will be told anew; outstanding requests stay. */
+void picker_reset(struct picker *p);
+
+uint32_t picker_missing(const struct picker *p);  /* pieces not verified yet */
+uint32_t picker_open(const struct picker *p);     /* open pieces */
+bool picker_complete(const struct picker *p);
+
+/* A peer joins with what it has (have/all/have_count set).  Its availability is counted until it leaves. */
+void picker_join(struct picker *p, struct picker_peer *peer);
+/* Outstanding requests are given back; who sent what is remembered by id. */
+void picker_leave(struct picker *p, struct picker_peer *peer);
+/* HAVE: the caller checked that it is new and sets the bit itself. */
+void picker_peer_has(struct picker *p, struct picker_peer *peer, uint32_t piece);
+/* Whether the peer has any piece that is missing here.  O(1) amortised. */
+bool picker_interesting(struct picker *p, struct picker_peer *peer);
+
+/*
+ * Picks up to `want` blocks for this peer, appends them to its queue and to
+ * out[].  Open pieces first, then rarest first.  now_ms for endgame and spill.
+ */
+uint32_t picker_pick(struct picker *p, struct picker_peer *peer, uint32_t want, uint64_t now_ms, struct picker_request *out);
+
+/*
+ * A block came from this peer.  On PICKER_TAKE `others` gets the peers (at most
+ * `room`, *count in all) that were asked for it too: the caller cancels them
+ * there and picker has already taken it off their queues.
+ */
+enum picker_block picker_on_block(struct picker *p, struct picker_peer *peer, uint32_t piece, uint32_t begin, uint32_t length,
+				  uint64_t now_ms, struct picker_peer **others, uint32_t room, uint32_t *count);
+
+/* The block could not be passed on after all, or the request will not be answered (choked, rejected, timed out). */
+void picker_give_back(struct picker *p, struct picker_peer *peer, uint32_t piece, uint32_t block);
+/* All outstanding requests of the peer are off (choke without fast extension). */
+void picker_give_back_all(struct picker *p, struct picker_peer *peer);
+
+/* diskproc's verdicts.  False: a piece that was not complete and waiting for one (a broken contract). */
+bool picker_on_verified(struct picker *p, uint32_t piece);
+bool picker_on_rejected(struct picker *p, uint32_t piece);
+/* Who sent `block` in rejected copy `attempt` of `piece`; 0 when unknown.  Kept until the piece is verified. */
+uint32_t picker_sender(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t block);
+/* All ids that sent a block of rejected copy `attempt`; returns how many are in out[]. */
+uint32_t picker_suspects(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t *out, uint32_t room);
+/* When one peer sent the whole rejected copy: its id, to be banned at once; else 0. */
+uint32_t picker_sole_sender(const struct picker *p, uint32_t piece, uint32_t attempt);
+uint32_t picker_attempts(const struct picker *p, uint32_t piece);
+
+/* An open piece that should wait on disk (no progress for 10 s while others wait for memory), or UINT32_MAX. */
+uint32_t picker_spill_candidate(struct picker *p, uint64_t now_ms);
+bool picker_on_spilled(struct picker *p, uint32_t piece);
+
+#endif
