@@ -44,7 +44,10 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t);
 /* Time at the start of this turn. */
 uint64_t loop_now(const struct loop *l);
 
-/* One turn: waits for at most max_ms, calls timers that are due, then sources that are ready. */
-void loop_turn(struct loop *l, uint32_t max_ms);
+/*
+ * One turn: waits for at most max_ms, calls timers that are due, then sources
+ * that are ready.  Returns how many sources were.
+ */
+uint32_t loop_turn(struct loop *l, uint32_t max_ms);
 
 #endif
