@@ -13,6 +13,8 @@
 #include "common.h"
 
 #define BENCODE_MAX_DEPTH 32
+/* Keys of one dictionary whose keys are not in order; in order there may be any number. */
+#define BENCODE_MAX_UNSORTED 4096
 
 enum bencode_type { BENCODE_INT = 1, BENCODE_STRING, BENCODE_LIST, BENCODE_DICT, BENCODE_END };
 
@@ -26,6 +28,7 @@ enum bencode_error {
 	BENCODE_KEY,       /* a dictionary key that is no string, or one without a value */
 	BENCODE_TRAILING,  /* bytes after the value */
 	BENCODE_DUPLICATE, /* a key twice in one dictionary (bencode_check only) */
+	BENCODE_UNSORTED,  /* more than BENCODE_MAX_UNSORTED keys in one dictionary that is not in order */
 	BENCODE_ERRORS
 };
 

@@ -109,6 +109,15 @@ const char *metainfo_map(struct metainfo *m, int fd) MUST_CHECK;
  */
 bool metainfo_name_is_safe(const char *name, size_t length);
 
+/*
+ * One character of UTF-8 at p: its length 1..4 and its number in *rune, or 0
+ * when there is none (RFC 3629: no overlong form, no surrogate, at most U+10FFFF).
+ */
+size_t metainfo_utf8(const uint8_t *p, size_t length, uint32_t *rune);
+
+/* A control character, line separator, or bidi or other format control (Unicode Cc, Cf, Zl, Zp). */
+bool metainfo_rune_is_control(uint32_t rune);
+
 static inline const char *metainfo_str(const struct metainfo *m, struct metainfo_text t)
 {
 	return (const char *)m->base + t.offset;
