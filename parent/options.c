@@ -1,0 +1,555 @@
+/*
+ * options.c - the command line: one table of options, one function for each kind of value.
+ *
+ * Runs first of all, as the user, on the user's own words.  A value is taken
+ * whole or refused: numbers have no sign, no blanks and no rest.
+ */
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "metainfo.h"
+
+#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
+
+enum option_id {
+	OPT_ALLOW_NET = 256,
+	OPT_ALLOW_WEAK,
+	OPT_ANONYMOUS,
+	OPT_BIND,
+	OPT_CA_FILE,
+	OPT_JSON,
+	OPT_MAX_FILES,
+	OPT_MAX_PEERS,
+	OPT_MAX_PIECES,
+	OPT_MAX_TORRENT_SIZE,
+	OPT_MEMORY,
+	OPT_NO_PROGRESS,
+	OPT_NO_TRACKERS,
+	OPT_PEER,
+	OPT_PORT,
+	OPT_SYSTEM_DNS,
+	OPT_THREADS,
+	OPT_TIMEOUT,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{ "allow-net", required_argument, NULL, OPT_ALLOW_NET },
+	{ "allow-weak", no_argument, NULL, OPT_ALLOW_WEAK },
+	{ "anonymous", no_argument, NULL, OPT_ANONYMOUS },
+	{ "bind", required_argument, NULL, OPT_BIND },
+	{ "ca-file", required_argument, NULL, OPT_CA_FILE },
+	{ "dir", required_argument, NULL, 'd' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "ipv4", no_argument, NULL, '4' },
+	{ "ipv6", no_argument, NULL, '6' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "max-files", required_argument, NULL, OPT_MAX_FILES },
+	{ "max-peers", required_argument, NULL, OPT_MAX_PEERS },
+	{ "max-pieces", required_argument, NULL, OPT_MAX_PIECES },
+	{ "max-torrent-size", required_argument, NULL, OPT_MAX_TORRENT_SIZE },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "no-progress", no_argument, NULL, OPT_NO_PROGRESS },
+	{ "no-trackers", no_argument, NULL, OPT_NO_TRACKERS },
+	{ "peer", required_argument, NULL, OPT_PEER },
+	{ "port", required_argument, NULL, OPT_PORT },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "system-dns", no_argument, NULL, OPT_SYSTEM_DNS },
+	{ "threads", required_argument, NULL, OPT_THREADS },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* What `show` takes too; everything else is for `get` only. */
+static const int show_options[] = { OPT_ALLOW_WEAK, OPT_JSON, OPT_MAX_FILES, OPT_MAX_PIECES, OPT_MAX_TORRENT_SIZE, 'q', 'v' };
+
+static const char help[] =
+	"usage: bulkhead [get] [options] SOURCE...\n"
+	"       bulkhead show [--json] SOURCE\n"
+	"\n"
+	"SOURCE is a .torrent file, a magnet link, or - for either of them on standard input.\n"
+	"\n"
+	"get downloads to DIR/NAME.part, checks every piece, and renames it to DIR/NAME when all is there.\n"
+	"show prints what a torrent or magnet link holds, and downloads nothing.\n"
+	"\n"
+	"where to\n"
+	"  -d, --dir DIR             directory for the download (default: the current one)\n"
+	"\n"
+	"network\n"
+	"      --peer ADDRESS:PORT   connect to this peer as well; may be repeated\n"
+	"      --allow-net CIDR      let private or local addresses of this network be dialled; may be repeated\n"
+	"      --bind ADDRESS|INTERFACE\n"
+	"                            use this source address or interface for every connection\n"
+	"      --system-dns          with --bind INTERFACE: resolve names by the system all the same\n"
+	"  -4, --ipv4                IPv4 only\n"
+	"  -6, --ipv6                IPv6 only\n"
+	"      --port N              port announced to trackers (default: 6881)\n"
+	"      --no-trackers         announce to no tracker\n"
+	"      --ca-file FILE        certificate authorities for https (default: those of the system)\n"
+	"      --anonymous           name no client to peers and trackers\n"
+	"\n"
+	"limits\n"
+	"      --max-peers N         connected peers (default: 200)\n"
+	"      --memory SIZE         memory for pieces that are not complete (default: 64M)\n"
+	"      --timeout SECONDS     give up with status 5 when nothing arrives for so long (default: 0, never)\n"
+	"      --threads N           hashing threads (default: one for each CPU, 4 at most)\n"
+	"      --max-torrent-size SIZE, --max-files N, --max-pieces N\n"
+	"                            refuse larger torrents (default: 96M, 200000, 4000000)\n"
+	"\n"
+	"output\n"
+	"  -q, --quiet               print errors only\n"
+	"  -v, --verbose             print what happens; twice for more\n"
+	"      --json                JSON: one document (show), one line for each event (get)\n"
+	"      --no-progress         no progress line\n"
+	"\n"
+	"      --allow-weak          go on although a required wall is missing (dangerous)\n"
+	"  -h, --help                this text\n"
+	"      --version             the version\n"
+	"\n"
+	"SIZE takes the suffixes k, M and G.  Exit status: 0 complete, 1 failed, 2 usage, 3 torrent refused,\n"
+	"4 storage, 5 no progress, 6 a required wall is missing, 7 a compartment kept dying, 130 interrupted.\n"
+	"See bulkhead(1).\n";
+
+const char *options_help(void)
+{
+	return help;
+}
+
+int options_worst_status(int a, int b)
+{
+	static const int order[] = { STATUS_DIED, STATUS_NO_WALL, STATUS_STORAGE, STATUS_REFUSED, STATUS_FAILED, STATUS_NO_PROGRESS, STATUS_INTERRUPTED };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(order); i++)
+		if (a == order[i] || b == order[i])
+			return order[i];
+	return STATUS_COMPLETE;
+}
+
+/* Digits only, up to `most`; *rest is what follows them. */
+static bool digits(const char *text, uint64_t most, uint64_t *out, const char **rest)
+{
+	uint64_t v = 0;
+	const char *p = text;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		unsigned d = (unsigned)(*p - '0');
+
+		if (v > (most - min_u64(d, most)) / 10)
+			return false;
+		v = v * 10 + d;
+	}
+	if (p == text || v > most)
+		return false;
+	*out = v;
+	*rest = p;
+	return true;
+}
+
+static bool number(const char *text, uint64_t least, uint64_t most, uint64_t *out)
+{
+	const char *rest;
+
+	return digits(text, most, out, &rest) && !*rest && *out >= least;
+}
+
+bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out)
+{
+	uint64_t v, unit = 1;
+	const char *rest;
+
+	if (!digits(text, UINT64_MAX / 2, &v, &rest))
+		return false;
+	if (*rest == 'k' || *rest == 'K')
+		unit = 1024;
+	else if (*rest == 'M')
+		unit = 1024 * 1024;
+	else if (*rest == 'G')
+		unit = 1024 * 1024 * 1024;
+	if (unit > 1)
+		rest++;
+	if (*rest || v > most / unit || v * unit < least)
+		return false;
+	*out = v * unit;
+	return true;
+}
+
+/* The text of an address without port or brackets. */
+static bool parse_ip(const char *text, struct net_addr *out)
+{
+	memset(out, 0, sizeof *out);
+	if (inet_pton(AF_INET, text, out->ip) == 1)
+		out->family = 4;
+	else if (inet_pton(AF_INET6, text, out->ip) == 1)
+		out->family = 6;
+	return out->family != 0;
+}
+
+bool options_addr_port(const char *text, struct net_addr *out)
+{
+	char ip[INET6_ADDRSTRLEN + 1];
+	bool brackets = text[0] == '[';
+	const char *end = strrchr(text, ':'), *begin = text + brackets;
+	uint64_t port;
+	size_t n;
+
+	if (!end || end <= begin || (brackets && end[-1] != ']'))
+		return false;
+	n = (size_t)(end - begin) - brackets;
+	if (n == 0 || n >= sizeof ip)
+		return false;
+	memcpy(ip, begin, n);
+	ip[n] = 0;
+	if (!parse_ip(ip, out) || (out->family == 6) != brackets || !number(end + 1, 1, 65535, &port))
+		return false;
+	out->port = (uint16_t)port;
+	return true;
+}
+
+bool options_cidr(const char *text, struct msg_allow_net *out)
+{
+	char ip[INET6_ADDRSTRLEN + 1];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text), i;
+	uint64_t bits;
+	unsigned most;
+
+	if (n == 0 || n >= sizeof ip)
+		return false;
+	memcpy(ip, text, n);
+	ip[n] = 0;
+	memset(out, 0, sizeof *out);
+	if (!parse_ip(ip, &out->prefix))
+		return false;
+	most = out->prefix.family == 4 ? 32 : 128;
+	bits = most;
+	if (slash && !number(slash + 1, 0, most, &bits))
+		return false;
+	out->bits = (uint32_t)bits;
+	for (i = 0; i < most / 8; i++) {
+		uint64_t kept = bits > i * 8 ? bits - i * 8 : 0;
+
+		if (kept < 8)
+			out->prefix.ip[i] = (uint8_t)(out->prefix.ip[i] & ~(0xffu >> kept));
+	}
+	return true;
+}
+
+/* What one run of options_parse() works on. */
+struct parse {
+	struct options *o;
+	char *error;
+	size_t room;
+	bool bad;
+	int first_get_option; /* the first that `show` does not take; 0: none */
+};
+
+static bool PRINTF_LIKE(2, 3) refuse(struct parse *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!p->bad) {
+		va_start(ap, fmt);
+		vsnprintf(p->error, p->room, fmt, ap);
+		va_end(ap);
+	}
+	p->bad = true;
+	return false;
+}
+
+/* The long name of an option. */
+static const char *name_of(int id)
+{
+	const struct option *o;
+
+	for (o = long_options; o->name; o++)
+		if (o->val == id)
+			return o->name;
+	return "?";
+}
+
+static bool refuse_value(struct parse *p, int id, const char *value, const char *what)
+{
+	char quoted[200];
+
+	log_quote(quoted, sizeof quoted, value, strlen(value));
+	return refuse(p, "--%s: '%s' is not %s", name_of(id), quoted, what);
+}
+
+static bool take_u32(struct parse *p, int id, const char *value, uint32_t least, uint32_t most, uint32_t *out)
+{
+	char what[80];
+	uint64_t v;
+
+	if (number(value, least, most, &v)) {
+		*out = (uint32_t)v;
+		return true;
+	}
+	snprintf(what, sizeof what, "a number from %u to %u", least, most);
+	return refuse_value(p, id, value, what);
+}
+
+static bool take_bind(struct parse *p, const char *value)
+{
+	struct options *o = p->o;
+	struct net_addr a;
+	size_t n = strlen(value);
+
+	if (parse_ip(value, &a)) {
+		struct net_addr *slot = a.family == 4 ? &o->bind4 : &o->bind6;
+
+		if (slot->family)
+			return refuse(p, "--bind: more than one IPv%u address", a.family);
+		*slot = a;
+		return true;
+	}
+	if (n == 0 || n >= sizeof o->bind_interface || !if_nametoindex(value))
+		return refuse_value(p, OPT_BIND, value, "an address, nor an interface of this machine");
+	if (o->bind_interface[0])
+		return refuse(p, "--bind: more than one interface");
+	memcpy(o->bind_interface, value, n + 1);
+	return true;
+}
+
+static bool take_peer(struct parse *p, const char *value)
+{
+	struct options *o = p->o;
+
+	if (o->peer_count >= ARRAY_LEN(o->peers))
+		return refuse(p, "--peer: more than %u of them", OPTIONS_MAX_PEERS);
+	if (!options_addr_port(value, &o->peers[o->peer_count]))
+		return refuse_value(p, OPT_PEER, value, "an address and port");
+	o->peer_count++;
+	return true;
+}
+
+static bool take_net(struct parse *p, const char *value)
+{
+	struct options *o = p->o;
+
+	if (o->net_count >= ARRAY_LEN(o->nets))
+		return refuse(p, "--allow-net: more than %u of them", COMPARTMENT_MAX_NETS);
+	if (!options_cidr(value, &o->nets[o->net_count]))
+		return refuse_value(p, OPT_ALLOW_NET, value, "a network such as 10.0.0.0/8");
+	o->net_count++;
+	return true;
+}
+
+/* Options with a value. */
+static bool take_value(struct parse *p, int id, const char *value)
+{
+	struct options *o = p->o;
+	uint64_t v;
+
+	switch (id) {
+	case 'd':
+		if (!*value)
+			return refuse(p, "--dir: the name of the directory is empty");
+		o->dir = value;
+		return true;
+	case OPT_ALLOW_NET:
+		return take_net(p, value);
+	case OPT_BIND:
+		return take_bind(p, value);
+	case OPT_CA_FILE:
+		o->ca_file = value;
+		return true;
+	case OPT_MAX_FILES:
+		return take_u32(p, id, value, 1, METAINFO_MAX_FILES, &o->max_files);
+	case OPT_MAX_PEERS:
+		return take_u32(p, id, value, 1, 4096, &o->max_peers);
+	case OPT_MAX_PIECES:
+		return take_u32(p, id, value, 1, METAINFO_MAX_PIECES, &o->max_pieces);
+	case OPT_MAX_TORRENT_SIZE:
+		if (!options_size(value, 1024, METAINFO_MAX_BYTES, &o->max_torrent_bytes))
+			return refuse_value(p, id, value, "a size from 1k to 1G");
+		return true;
+	case OPT_MEMORY:
+		if (!options_size(value, 1u << 20, 64ull << 30, &o->memory_bytes))
+			return refuse_value(p, id, value, "a size from 1M to 64G");
+		return true;
+	case OPT_PEER:
+		return take_peer(p, value);
+	case OPT_PORT:
+		if (!number(value, 1, 65535, &v))
+			return refuse_value(p, id, value, "a port from 1 to 65535");
+		o->port = (uint16_t)v;
+		return true;
+	case OPT_THREADS:
+		return take_u32(p, id, value, 1, 16, &o->threads);
+	case OPT_TIMEOUT:
+		return take_u32(p, id, value, 0, 31536000, &o->timeout_s);
+	}
+	bug("option %d has no meaning", id);
+}
+
+/* Options without one. */
+static void take_flag(struct options *o, int id)
+{
+	switch (id) {
+	case '4':
+		o->use_ipv6 = false;
+		return;
+	case '6':
+		o->use_ipv4 = false;
+		return;
+	case 'q':
+		o->quiet = true;
+		return;
+	case 'v':
+		o->verbose = min_u32(o->verbose + 1, 2);
+		return;
+	case OPT_ALLOW_WEAK:
+		o->allow_weak = true;
+		return;
+	case OPT_ANONYMOUS:
+		o->anonymous = true;
+		return;
+	case OPT_JSON:
+		o->json = true;
+		return;
+	case OPT_NO_PROGRESS:
+		o->progress = false;
+		return;
+	case OPT_NO_TRACKERS:
+		o->trackers = false;
+		return;
+	case OPT_SYSTEM_DNS:
+		o->system_dns = true;
+		return;
+	}
+	bug("flag %d has no meaning", id);
+}
+
+static bool takes_value(int id)
+{
+	const struct option *o;
+
+	for (o = long_options; o->name; o++)
+		if (o->val == id)
+			return o->has_arg == required_argument;
+	return false;
+}
+
+/* getopt found something that is no option, or lacks its value. */
+static bool refuse_option(struct parse *p, int c, const char *word)
+{
+	char quoted[200];
+
+	if (c == ':' && optopt >= 'A')
+		return refuse(p, "--%s: needs a value", name_of(optopt));
+	if (optopt && optopt < 256)
+		snprintf(quoted, sizeof quoted, "-%c", optopt >= 0x21 && optopt < 0x7f ? optopt : '?');
+	else
+		log_quote(quoted, sizeof quoted, word, strlen(word));
+	if (optopt >= 256)
+		return refuse(p, "--%s: takes no value", name_of(optopt));
+	return refuse(p, "unknown option '%s'; see bulkhead --help", quoted);
+}
+
+static void defaults(struct options *o)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	memset(o, 0, sizeof *o);
+	o->command = COMMAND_GET;
+	o->dir = ".";
+	o->use_ipv4 = o->use_ipv6 = true;
+	o->port = 6881;
+	o->max_peers = 200;
+	o->memory_bytes = 64u << 20;
+	o->trackers = true;
+	o->max_torrent_bytes = 96u << 20;
+	o->max_files = 200000;
+	o->max_pieces = 4000000;
+	o->threads = cpus < 1 ? 1 : cpus > 4 ? 4 : (uint32_t)cpus;
+	o->progress = true;
+}
+
+/* The words that are no options: perhaps a command, then SOURCEs. */
+static bool take_words(struct parse *p, int count, char **words)
+{
+	static const char *const reserved[] = { "seed", "check", "create", "audit" };
+	struct options *o = p->o;
+	size_t i;
+
+	if (count && !strcmp(words[0], "show"))
+		o->command = COMMAND_SHOW;
+	for (i = 0; count && i < ARRAY_LEN(reserved); i++)
+		if (!strcmp(words[0], reserved[i]))
+			return refuse(p, "unknown command '%s'; for a file of that name say ./%s", reserved[i], reserved[i]);
+	if (count && (o->command == COMMAND_SHOW || !strcmp(words[0], "get"))) {
+		words++;
+		count--;
+	}
+	if (!count)
+		return refuse(p, "no SOURCE is given; see bulkhead --help");
+	if (o->command == COMMAND_SHOW && count > 1)
+		return refuse(p, "show takes one SOURCE");
+	if (count > (int)OPTIONS_MAX_SOURCES)
+		return refuse(p, "more than %u SOURCEs", OPTIONS_MAX_SOURCES);
+	for (i = 0; i < (size_t)count; i++) {
+		size_t k;
+
+		if (!*words[i])
+			return refuse(p, "a SOURCE is empty");
+		for (k = 0; k < i; k++)
+			if (!strcmp(words[i], "-") && !strcmp(words[k], "-"))
+				return refuse(p, "standard input is named twice");
+		o->sources[o->source_count++] = words[i];
+	}
+	if (o->command == COMMAND_SHOW && p->first_get_option)
+		return refuse(p, "--%s is not an option of show", name_of(p->first_get_option));
+	return true;
+}
+
+int options_parse(struct options *o, int argc, char **argv, char *error, size_t room)
+{
+	struct parse p = { .o = o, .error = error, .room = room };
+
+	defaults(o);
+	error[0] = 0;
+	opterr = 0;
+	optind = 0; /* starts anew, whatever was parsed before */
+	while (!p.bad) {
+		int c = getopt_long(argc, argv, ":d:h46qv", long_options, NULL);
+		size_t i;
+
+		if (c == -1)
+			break;
+		if (c == 'h' || c == OPT_VERSION) {
+			o->command = c == 'h' ? COMMAND_HELP : COMMAND_VERSION;
+			return 0;
+		}
+		if (c == '?' || c == ':') {
+			(void)refuse_option(&p, c, argv[optind - 1]);
+			break;
+		}
+		for (i = 0; i < ARRAY_LEN(show_options) && show_options[i] != c; i++)
+			;
+		if (i == ARRAY_LEN(show_options) && !p.first_get_option)
+			p.first_get_option = c;
+		if (takes_value(c))
+			(void)take_value(&p, c, optarg);
+		else
+			take_flag(o, c);
+	}
+	if (!p.bad)
+		(void)take_words(&p, argc - optind, argv + optind);
+	if (!p.bad && !o->use_ipv4 && !o->use_ipv6)
+		(void)refuse(&p, "-4 and -6 exclude each other");
+	if (!p.bad && o->system_dns && !o->bind_interface[0])
+		(void)refuse(&p, "--system-dns goes with --bind INTERFACE");
+	if (!p.bad && !o->ca_file && access(SYSTEM_CA, R_OK) == 0)
+		o->ca_file = SYSTEM_CA;
+	return p.bad ? STATUS_USAGE : 0;
+}

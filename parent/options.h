@@ -1,0 +1,79 @@
+/*
+ * options.h - the command line as a struct: every value checked, in its unit.
+ *
+ * Filled once, by the parent, before anything else happens; read-only after
+ * that.  Nothing in it comes from strangers.
+ */
+#ifndef PARENT_OPTIONS_H
+#define PARENT_OPTIONS_H
+
+#include "compartment.h"
+#include "messages.h"
+
+/* How many SOURCEs one command takes: each has five processes of its own. */
+#define OPTIONS_MAX_SOURCES 16u
+#define OPTIONS_MAX_PEERS COMPARTMENT_MAX_NETS
+
+enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8 };
+
+/* Exit statuses; bulkhead(1) documents them. */
+enum exit_status {
+	STATUS_COMPLETE = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_REFUSED = 3,
+	STATUS_STORAGE = 4,
+	STATUS_NO_PROGRESS = 5,
+	STATUS_NO_WALL = 6,
+	STATUS_DIED = 7,
+	STATUS_INTERRUPTED = 130,
+};
+
+struct options {
+	enum command command;
+	const char *sources[OPTIONS_MAX_SOURCES]; /* of argv */
+	uint32_t source_count;
+	const char *dir;      /* of argv or constant */
+	const char *ca_file;  /* NULL: none was named */
+	struct net_addr peers[OPTIONS_MAX_PEERS];
+	uint32_t peer_count;
+	struct msg_allow_net nets[COMPARTMENT_MAX_NETS];
+	uint32_t net_count;
+	char bind_interface[IFNAME_MAX]; /* empty: any */
+	struct net_addr bind4, bind6;    /* family 0: any */
+	bool system_dns;
+	bool use_ipv4, use_ipv6;
+	uint16_t port;
+	uint32_t max_peers;
+	uint64_t memory_bytes;
+	uint32_t timeout_s; /* 0: never */
+	bool trackers;
+	uint64_t max_torrent_bytes;
+	uint32_t max_files, max_pieces;
+	uint32_t threads;
+	bool quiet, json, progress, allow_weak, anonymous;
+	uint32_t verbose; /* 0..2 */
+};
+
+/*
+ * Parses argv (and permutes it, as getopt does).  Returns 0; or STATUS_USAGE
+ * with one line in `error` that names the option and the value, escaped.
+ */
+int options_parse(struct options *o, int argc, char **argv, char *error, size_t room) MUST_CHECK;
+
+/* The text of --help: a constant. */
+const char *options_help(void);
+
+/* "64M" -> bytes; suffixes k, M, G, 1024-based.  Digits only, no sign, no blank.  False: not a size of [least, most]. */
+bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out) MUST_CHECK;
+
+/* "192.0.2.1:80", "[2001:db8::1]:80": numbers only, port 1..65535. */
+bool options_addr_port(const char *text, struct net_addr *out) MUST_CHECK;
+
+/* "10.0.0.0/8", "fd00::/8", or one address; bits after the prefix are cleared. */
+bool options_cidr(const char *text, struct msg_allow_net *out) MUST_CHECK;
+
+/* The status that counts for several SOURCEs: the first of 7 6 4 3 1 5 130 0 that any had. */
+int options_worst_status(int a, int b);
+
+#endif

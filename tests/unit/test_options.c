@@ -1,0 +1,231 @@
+/*
+ * test_options.c - the command line: what is taken, and how what is not is refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../parent/options.c"
+
+#define MAX_WORDS 80
+
+/* Parses a command line given as one string with words between single blanks. */
+static int parse(struct options *o, char *error, const char *line)
+{
+	static char copy[8192];
+	char *argv[MAX_WORDS + 2] = { NULL };
+	int argc = 0;
+	char *p = copy, *word;
+
+	snprintf(copy, sizeof copy, "bulkhead %s", line);
+	while ((word = strsep(&p, " ")) && argc < MAX_WORDS)
+		argv[argc++] = word;
+	return options_parse(o, argc, argv, error, 512);
+}
+
+static void accepts(struct options *o, const char *line)
+{
+	char error[512];
+
+	if (parse(o, error, line) != 0)
+		fail_msg("'%s' was refused: %s", line, error);
+}
+
+static void refuses(const char *line, const char *words)
+{
+	struct options o;
+	char error[512];
+
+	if (parse(&o, error, line) != STATUS_USAGE)
+		fail_msg("'%s' was taken", line);
+	if (!strstr(error, words))
+		fail_msg("'%s' gave '%s', which lacks '%s'", line, error, words);
+	if (strpbrk(error, "\n\x1b"))
+		fail_msg("'%s' gave a raw byte", line);
+}
+
+static void test_a_word_that_is_no_command_is_a_source(void **state)
+{
+	struct options o;
+
+	(void)state;
+	accepts(&o, "a.torrent");
+	assert_int_equal(o.command, COMMAND_GET);
+	assert_int_equal(o.source_count, 1);
+	assert_string_equal(o.sources[0], "a.torrent");
+	accepts(&o, "get get show");
+	assert_int_equal(o.source_count, 2);
+	assert_string_equal(o.sources[0], "get");
+	accepts(&o, "-v show - --json");
+	assert_int_equal(o.command, COMMAND_SHOW);
+	assert_true(o.json);
+	assert_int_equal(o.verbose, 1);
+	refuses("seed a.torrent", "unknown command 'seed'");
+	refuses("audit", "unknown command 'audit'");
+	refuses("get", "no SOURCE");
+	refuses("", "a SOURCE is empty");
+	refuses("show a b", "one SOURCE");
+	refuses("get - -", "named twice");
+}
+
+static void test_help_and_version_need_no_source(void **state)
+{
+	struct options o;
+
+	(void)state;
+	accepts(&o, "--help");
+	assert_int_equal(o.command, COMMAND_HELP);
+	accepts(&o, "--version");
+	assert_int_equal(o.command, COMMAND_VERSION);
+}
+
+static void test_every_option_is_in_the_help(void **state)
+{
+	const struct option *opt;
+	char word[64];
+
+	(void)state;
+	for (opt = long_options; opt->name; opt++) {
+		snprintf(word, sizeof word, "--%s", opt->name);
+		if (!strstr(options_help(), word))
+			fail_msg("%s is not in --help", word);
+	}
+}
+
+static void test_options_of_get_are_taken_with_their_values(void **state)
+{
+	struct options o;
+
+	(void)state;
+	accepts(&o, "get -d out --peer 192.0.2.1:6881 --peer [2001:db8::1]:80 --allow-net 10.1.2.3/8 --port 7000 --max-peers 9 --memory 2M "
+		    "--timeout 30 --no-trackers --threads 3 --max-torrent-size 1M --max-files 7 --max-pieces 8 -q --no-progress --allow-weak "
+		    "--anonymous -4 x");
+	assert_string_equal(o.dir, "out");
+	assert_int_equal(o.peer_count, 2);
+	assert_int_equal(o.peers[0].family, 4);
+	assert_int_equal(o.peers[0].port, 6881);
+	assert_int_equal(o.peers[1].family, 6);
+	assert_int_equal(o.peers[1].ip[15], 1);
+	assert_int_equal(o.net_count, 1);
+	assert_int_equal(o.nets[0].bits, 8);
+	assert_int_equal(o.nets[0].prefix.ip[0], 10);
+	assert_int_equal(o.nets[0].prefix.ip[1], 0);
+	assert_int_equal(o.port, 7000);
+	assert_int_equal(o.max_peers, 9);
+	assert_int_equal(o.memory_bytes, 2 << 20);
+	assert_int_equal(o.timeout_s, 30);
+	assert_false(o.trackers);
+	assert_int_equal(o.threads, 3);
+	assert_int_equal(o.max_torrent_bytes, 1 << 20);
+	assert_int_equal(o.max_files, 7);
+	assert_int_equal(o.max_pieces, 8);
+	assert_true(o.quiet && o.allow_weak && o.anonymous && !o.progress && o.use_ipv4 && !o.use_ipv6);
+	accepts(&o, "--bind 192.0.2.7 --bind 2001:db8::7 x");
+	assert_int_equal(o.bind4.family, 4);
+	assert_int_equal(o.bind6.family, 6);
+	accepts(&o, "--bind lo --system-dns x");
+	assert_string_equal(o.bind_interface, "lo");
+}
+
+static void test_bad_values_are_named_in_one_line(void **state)
+{
+	static const char *const peers[] = { "", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:+1", "1.2.3:80", "::1:80", "[::1]80",
+					     "[::1]", "[1.2.3.4]:80", "host:80", "[]:80", "1.2.3.4:80x", ":80" };
+	static const char *const ports[] = { "", "0", "-1", "+1", "65536", "1x", "0x10", "99999999999999999999999" };
+	static const char *const nets[] = { "", "/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "10.0.0.0/8/8", "10.0.0.0/-1" };
+	char line[200];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(peers); i++) {
+		snprintf(line, sizeof line, "--peer=%s x", peers[i]);
+		refuses(line, "--peer: '");
+	}
+	for (i = 0; i < ARRAY_LEN(ports); i++) {
+		snprintf(line, sizeof line, "--port=%s x", ports[i]);
+		refuses(line, "--port: '");
+	}
+	for (i = 0; i < ARRAY_LEN(nets); i++) {
+		snprintf(line, sizeof line, "--allow-net=%s x", nets[i]);
+		refuses(line, "--allow-net: '");
+	}
+	refuses("--peer 1.2.3.4:80\x1b[2J x", "\\x1b");
+	refuses("--bind no-such-if0 x", "--bind: 'no-such-if0' is not");
+	refuses("--bind 1.2.3.4 --bind 1.2.3.5 x", "more than one");
+	refuses("--memory 1 x", "--memory: '1'");
+	refuses("--memory 99999999999G x", "--memory");
+	refuses("--memory 64MB x", "--memory: '64MB'");
+	refuses("--memory M x", "--memory: 'M'");
+	refuses("--threads 17 x", "from 1 to 16");
+	refuses("-4 -6 x", "exclude");
+	refuses("--system-dns x", "--bind INTERFACE");
+	refuses("--frobnicate x", "unknown option '--frobnicate'");
+	refuses("x --frob=1 y", "unknown option '--frob=1'");
+	refuses("-Z x", "unknown option '-Z'");
+	refuses("x --peer", "--peer: needs a value");
+	refuses("x -d", "--dir: needs a value");
+	refuses("--json=1 x", "--json: takes no value");
+	refuses("show --peer 1.2.3.4:1 x", "--peer is not an option of show");
+	refuses("--dir= x", "--dir");
+}
+
+static void test_counts_are_capped(void **state)
+{
+	char line[4096] = "";
+	size_t i, n = 0;
+
+	(void)state;
+	for (i = 0; i < OPTIONS_MAX_PEERS + 1; i++)
+		n += (size_t)snprintf(line + n, sizeof line - n, "--peer=1.2.3.4:%zu ", i + 1);
+	snprintf(line + n, sizeof line - n, "x");
+	refuses(line, "more than 64");
+	for (i = 0, n = 0; i < OPTIONS_MAX_SOURCES + 1; i++)
+		n += (size_t)snprintf(line + n, sizeof line - n, "%sx", i ? " " : "");
+	refuses(line, "more than 16");
+}
+
+static void test_sizes_are_whole_and_1024_based(void **state)
+{
+	uint64_t v;
+
+	(void)state;
+	assert_true(options_size("10", 0, 100, &v) && v == 10);
+	assert_true(options_size("2k", 0, 4096, &v) && v == 2048);
+	assert_true(options_size("1G", 0, UINT64_MAX, &v) && v == 1u << 30);
+	assert_false(options_size("2k", 0, 2047, &v));
+	assert_false(options_size("17179869184G", 0, UINT64_MAX, &v));
+	assert_false(options_size("18446744073709551616", 0, UINT64_MAX, &v));
+	assert_false(options_size(" 1", 0, 10, &v));
+	assert_false(options_size("1kk", 0, 10000, &v));
+}
+
+static void test_the_worst_status_of_several_sources_counts(void **state)
+{
+	(void)state;
+	assert_int_equal(options_worst_status(0, 0), 0);
+	assert_int_equal(options_worst_status(0, 130), 130);
+	assert_int_equal(options_worst_status(5, 130), 5);
+	assert_int_equal(options_worst_status(1, 5), 1);
+	assert_int_equal(options_worst_status(3, 1), 3);
+	assert_int_equal(options_worst_status(3, 4), 4);
+	assert_int_equal(options_worst_status(6, 4), 6);
+	assert_int_equal(options_worst_status(6, 7), 7);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_word_that_is_no_command_is_a_source),
+		cmocka_unit_test(test_help_and_version_need_no_source),
+		cmocka_unit_test(test_every_option_is_in_the_help),
+		cmocka_unit_test(test_options_of_get_are_taken_with_their_values),
+		cmocka_unit_test(test_bad_values_are_named_in_one_line),
+		cmocka_unit_test(test_counts_are_capped),
+		cmocka_unit_test(test_sizes_are_whole_and_1024_based),
+		cmocka_unit_test(test_the_worst_status_of_several_sources_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
