@@ -44,11 +44,22 @@ uint32_t walls_wanted(enum role role);
 
 /*
  * First part, at the start of main: no_new_privs, non-dumpable, rlimits of the
- * role, every descriptor but 0, 1, 2 and 3 closed, empty root where it can be
- * had.  Before threads and before anything was received.  Returns the walls
- * that are up; exits when a required one is not to be had.
+ * role, no capabilities, every descriptor but 0, 1, 2 and 3 closed.  Before
+ * threads and before anything was received.  Returns the walls that are up;
+ * exits when a required one is not to be had.  (The parent: only no_new_privs,
+ * non-dumpable and limits; after its launcher was forked.)
  */
 uint32_t sandbox_begin(enum role role);
+
+/*
+ * An empty read-only root in a mount namespace of its own, where it can be had
+ * (not for the parent and the resolver).  After everything that opens files by
+ * name, before threads, Landlock and filter 1 (which names unshare and mount).
+ * dir: diskproc's directory, or -1; it becomes a detached mount without
+ * symlinks, devices and set-id, under the same descriptor number, reopened
+ * O_RDONLY.  Adds the walls it raised to *walls.
+ */
+void sandbox_root(enum role role, int dir, uint32_t *walls);
 
 /* Filter 1: the attack set is named to whoever holds the returned listener.  -1 when the kernel has none (errno). */
 int sandbox_listener(enum role role) MUST_CHECK;
@@ -62,5 +73,11 @@ void sandbox_landlock(enum role role, int root, uint32_t *walls);
 
 /* Last part: the allow-list, on all threads.  Adds to *walls; exits when it cannot be loaded. */
 void sandbox_end(enum role role, uint32_t *walls);
+
+/* Empties every capability set of this thread.  True when nothing is left. */
+bool sandbox_drop_caps(void);
+
+/* Raises again what a change of credentials undoes: non-dumpable, the parent-death signal. */
+void sandbox_rearm(uint32_t *walls);
 
 #endif

@@ -1,0 +1,264 @@
+/*
+ * compartment.c - how a compartment comes up: see compartment.h.
+ *
+ * Order, and why: the cheap walls come first; the set-up is received; what is
+ * loaded lazily is warmed by the caller; then the empty root, since libraries
+ * open files by name until here; then Landlock, before threads, because it
+ * binds only the calling thread; then filter 1, which names what the empty
+ * root needed; its listener goes to the parent; last the allow-list, on all
+ * threads.  Only after GO does a byte of a stranger come.
+ */
+#include "compartment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define SETUP_MS 10000
+#define GO_MS 30000
+#define BYE_MS 2000
+
+static bool landlocked;
+
+/* A set-up that went wrong: nothing of a stranger was seen, so the reason may be said plainly. */
+NORETURN static void fail(const struct compartment *c, const char *what, const char *detail)
+{
+	log_now(LOG_ERROR, "%s: %s: %s", role_name(c->role), what, detail);
+	_exit(1);
+}
+
+static const char *result_text(enum channel_result r)
+{
+	switch (r) {
+	case CHANNEL_VIOLATION:
+		return channel_violation();
+	case CHANNEL_EMPTY:
+		return "no answer in time";
+	case CHANNEL_CLOSED:
+		return "the parent is gone";
+	default:
+		return "out of order";
+	}
+}
+
+/* Which descriptors a role is given; any other is refused. */
+static uint32_t expected_fds(enum role role)
+{
+	switch (role) {
+	case ROLE_INSPECT:
+		return 1u << SETUP_FORM | 1u << SETUP_INPUT | 1u << SETUP_TEXT;
+	case ROLE_RESOLVER:
+		return 1u << SETUP_RESOLVE;
+	case ROLE_DIALER:
+		return 1u << SETUP_FORM | 1u << SETUP_DIAL | 1u << SETUP_RESOLVE;
+	case ROLE_NETPROC:
+		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA;
+	case ROLE_DISKPROC:
+		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE | 1u << SETUP_SPILL | 1u << SETUP_DISK | 1u << SETUP_SLOTS;
+	default:
+		return 0;
+	}
+}
+
+static void keep_fd(struct compartment *c, struct packet *p)
+{
+	const struct msg_setup_fd *m = packet_message(p, 0);
+
+	if (m->what >= SETUP_FD_COUNT || !(expected_fds(c->role) >> m->what & 1) || c->fds[m->what] >= 0)
+		fail(c, "set-up", "a descriptor that is not expected");
+	c->fds[m->what] = p->fd;
+	c->epochs[m->what] = m->epoch;
+	p->fd = -1;
+}
+
+static void keep_allowed(struct compartment *c, const struct packet *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (p->type == MSG_ALLOW_NET && c->net_count < COMPARTMENT_MAX_NETS)
+			memcpy(&c->nets[c->net_count++], packet_message(p, i), sizeof c->nets[0]);
+		else if (p->type == MSG_ALLOW_ADDR && c->allowed_count < COMPARTMENT_MAX_NETS)
+			memcpy(&c->allowed[c->allowed_count++], packet_message(p, i), sizeof c->allowed[0]);
+		else
+			fail(c, "set-up", "too many addresses are allowed");
+	}
+}
+
+/* The options of one role; true when the message was them. */
+static bool keep_options(struct compartment *c, const struct packet *p)
+{
+	const void *m = packet_message(p, 0);
+
+	if (p->type == MSG_INSPECT_OPTIONS && c->role == ROLE_INSPECT)
+		memcpy(&c->inspect, m, sizeof c->inspect);
+	else if (p->type == MSG_NET_OPTIONS && c->role == ROLE_NETPROC)
+		memcpy(&c->net, m, sizeof c->net);
+	else if (p->type == MSG_DISK_OPTIONS && c->role == ROLE_DISKPROC)
+		memcpy(&c->disk, m, sizeof c->disk);
+	else if (p->type == MSG_DIALER_OPTIONS && c->role == ROLE_DIALER)
+		memcpy(&c->dialer, m, sizeof c->dialer);
+	else
+		return false;
+	return true;
+}
+
+static void receive_setup(struct compartment *c)
+{
+	uint64_t end = now_ms() + SETUP_MS;
+
+	for (;;) {
+		uint64_t now = now_ms();
+		struct packet p;
+		enum channel_result r = channel_wait(&c->control, &p, now < end ? (int)(end - now) : 0);
+
+		if (r != CHANNEL_OK)
+			fail(c, "set-up", result_text(r));
+		if (p.type == MSG_SETUP_END)
+			return;
+		if (p.type == MSG_SETUP_FD)
+			keep_fd(c, &p);
+		else if ((p.type == MSG_ALLOW_NET || p.type == MSG_ALLOW_ADDR) && c->role == ROLE_DIALER)
+			keep_allowed(c, &p);
+		else if (!keep_options(c, &p))
+			fail(c, "set-up", message_rows[p.type].name);
+	}
+}
+
+static void say(struct compartment *c, enum message_type type, const void *message)
+{
+	if (channel_push(&c->control, type, message) < 0 || channel_flush(&c->control) != 0)
+		fail(c, message_rows[type].name, "the parent is gone");
+}
+
+static uint8_t hex_digit(char h)
+{
+	return (uint8_t)(h <= '9' ? h - '0' : h - 'a' + 10);
+}
+
+static void say_hello(struct compartment *c)
+{
+	static const char hash[] = BUILD_HASH;
+	struct msg_hello m = { .role = (uint32_t)c->role };
+	size_t i;
+
+	_Static_assert(sizeof hash == 2 * sizeof m.build + 1, "32 hex digits");
+	for (i = 0; i < sizeof m.build; i++)
+		m.build[i] = (uint8_t)(hex_digit(hash[2 * i]) << 4 | hex_digit(hash[2 * i + 1]));
+	say(c, MSG_HELLO, &m);
+}
+
+void compartment_begin(struct compartment *c, enum role role)
+{
+	size_t i;
+
+	memset(c, 0, sizeof *c);
+	c->role = role;
+	for (i = 0; i < ARRAY_LEN(c->fds); i++)
+		c->fds[i] = -1;
+	channel_init(&c->control, CONTROL_FD, CONTROL_EPOCH, true, "parent");
+	log_to_channel(&c->control, LOG_DETAIL);
+	c->walls = sandbox_begin(role);
+	say_hello(c);
+	receive_setup(c);
+}
+
+int compartment_take(struct compartment *c, enum setup_fd what)
+{
+	int fd = c->fds[what];
+
+	if (fd < 0)
+		fail(c, "set-up", "a descriptor was not passed");
+	c->fds[what] = -1;
+	return fd;
+}
+
+void compartment_give_slots(struct compartment *c, int fd, uint32_t count)
+{
+	struct msg_slots m = { .count = count };
+
+	if (channel_push_fd(&c->control, MSG_SLOTS, &m, fd, true) < 0 || channel_flush(&c->control) != 0)
+		fail(c, "SLOTS", "the parent is gone");
+}
+
+void compartment_landlock(struct compartment *c, int root)
+{
+	if (landlocked)
+		bug("Landlock a second time");
+	landlocked = true;
+	sandbox_root(c->role, c->role == ROLE_DISKPROC ? root : -1, &c->walls);
+	sandbox_landlock(c->role, root, &c->walls);
+}
+
+/* Sends filter 1's listener.  Without one the allow-list kills by itself, and nobody says why. */
+static void name_attacks(struct compartment *c)
+{
+	struct msg_listener m = { 0 };
+	int fd = sandbox_listener(c->role);
+
+	if (fd < 0) {
+		log_line(LOG_DETAIL, TOPIC_WALL, "forbidden calls will not be named: errno %d", errno);
+		return;
+	}
+	if (channel_push_fd(&c->control, MSG_LISTENER, &m, fd, true) < 0 || channel_flush(&c->control) != 0)
+		fail(c, "LISTENER", "the parent is gone");
+}
+
+static void count_fds(struct msg_ready *m)
+{
+	struct rlimit r = { .rlim_cur = 1024 };
+	int fd, last;
+
+	(void)getrlimit(RLIMIT_NOFILE, &r);
+	last = r.rlim_cur > 1u << 16 ? 1 << 16 : (int)r.rlim_cur;
+	for (fd = 0; fd < last; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			continue;
+		m->fd_count++;
+		if (fd < 64)
+			m->fd_map |= 1ull << fd;
+	}
+}
+
+void compartment_lock(struct compartment *c)
+{
+	struct msg_ready ready = { 0 };
+	struct packet p;
+	enum channel_result r;
+
+	if (!landlocked)
+		compartment_landlock(c, -1);
+	name_attacks(c);
+	count_fds(&ready);
+	sandbox_end(c->role, &c->walls);
+	ready.walls = c->walls;
+	say(c, MSG_READY, &ready);
+	r = channel_wait(&c->control, &p, GO_MS);
+	if (r == CHANNEL_CLOSED || (r == CHANNEL_OK && p.type == MSG_SHUTDOWN))
+		_exit(0);
+	if (r != CHANNEL_OK || p.type != MSG_GO)
+		fail(c, "waiting for GO", result_text(r));
+}
+
+void compartment_end(struct compartment *c, uint32_t status)
+{
+	struct msg_bye m = { .status = status };
+	uint64_t end = now_ms() + BYE_MS;
+	bool pushed = false;
+
+	for (;;) {
+		struct pollfd pf = { .fd = c->control.fd, .events = POLLOUT };
+		uint64_t now = now_ms();
+		int r;
+
+		if (!pushed && channel_push(&c->control, MSG_BYE, &m) == 0)
+			pushed = true;
+		r = channel_flush(&c->control);
+		if (r < 0 || (pushed && r == 0) || now >= end)
+			break;
+		(void)poll(&pf, 1, (int)(end - now));
+	}
+	_exit(status ? 1 : 0);
+}
