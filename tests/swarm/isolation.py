@@ -1,0 +1,53 @@
+"""isolation.py - a private network and mount namespace for the whole test run.
+
+enter() is called once, before any thread exists.  The user stays who they are: as an ordinary user the
+namespaces come with a user namespace that maps nobody but that user to themselves, so that the program under
+test does not take itself for one that root has started; what it is given by exec has no capability left.
+With BULKHEAD_TEST_NET=host nothing is entered: the tests then run on the machine's own loopback.
+"""
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
+MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE, MNT_DETACH = 2, 4, 16384, 1 << 18, 2
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def check(result, what):
+    if result != 0:
+        e = ctypes.get_errno()
+        raise OSError(e, "%s: %s" % (what, os.strerror(e)))
+
+
+def enter():
+    """True when the run has namespaces of its own; False, having changed nothing, when the system gives none."""
+    if os.environ.get("BULKHEAD_TEST_NET") == "host":
+        return False
+    uid, gid = os.getuid(), os.getgid()
+    flags = CLONE_NEWNET | CLONE_NEWNS | (CLONE_NEWUSER if uid else 0)
+    if libc.unshare(flags) != 0:
+        return False
+    if uid:
+        for name, text in (("setgroups", "deny"), ("uid_map", "%d %d 1" % (uid, uid)), ("gid_map", "%d %d 1" % (gid, gid))):
+            with open("/proc/self/" + name, "w") as f:
+                f.write(text)
+    check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "make mounts private")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        flags = struct.unpack("16sh14x", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0)))[1]
+        fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+    return True
+
+
+def mount_tmpfs(path, size_bytes, inodes=0):
+    """A small file system of its own at `path`, seen by this run only."""
+    options = "size=%d,mode=0700" % size_bytes + (",nr_inodes=%d" % inodes if inodes else "")
+    check(libc.mount(b"tmpfs", os.fsencode(path), b"tmpfs", MS_NOSUID | MS_NODEV, options.encode()), "mount tmpfs")
+
+
+def unmount(path):
+    check(libc.umount2(os.fsencode(path), MNT_DETACH), "unmount")
