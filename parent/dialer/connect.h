@@ -1,0 +1,28 @@
+/*
+ * connect.h - making one socket: bound, clamped, and then connecting.
+ *
+ * What the user chose with --bind holds here for every socket, or there is no
+ * socket.  Nothing in this compartment ever reads from one.
+ */
+#ifndef DIALER_CONNECT_H
+#define DIALER_CONNECT_H
+
+#include "messages.h"
+
+/*
+ * A TCP socket of family 4 or 6 that is bound and clamped as the options say and
+ * not connected.  *interface is the index of the interface it is bound to, 0
+ * when it is bound to none.  -1 with errno (ENODEV: the interface is gone).
+ */
+int connect_socket(const struct msg_dialer_options *o, uint8_t family, int *interface) MUST_CHECK;
+
+/* Starts connecting.  0, or an errno. */
+int connect_start(int fd, const struct net_addr *to) MUST_CHECK;
+
+/* Once it polls as writable: 0 when it is connected, else an errno. */
+int connect_result(int fd) MUST_CHECK;
+
+/* This end's address.  False when it has none, or it is the other end's too (TCP can connect a socket to itself). */
+bool connect_local(int fd, const struct net_addr *to, struct net_addr *local) MUST_CHECK;
+
+#endif

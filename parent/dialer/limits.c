@@ -1,0 +1,94 @@
+/*
+ * limits.c - see limits.h.
+ *
+ * Fixed tables, set-associative.  A new destination takes the row of its set
+ * that is nearest to full and inherits its debt: at worst somebody waits, and
+ * filling the table with other destinations never buys an extra dial.  At 30
+ * dials a second some 660 rows of 2048 are in debt at once, so honest use does
+ * not come near that.
+ */
+#include "limits.h"
+
+void limits_init(struct limits *l, uint32_t per_second)
+{
+	memset(l, 0, sizeof *l);
+	random_bytes(&l->seed, sizeof l->seed);
+	l->every_us = 1000000u / (per_second ? per_second : 1);
+}
+
+/* 0 when one more fits into the bucket, else us to wait. */
+static uint64_t bucket_wait(uint64_t full_us, uint32_t burst, uint64_t every_us, uint64_t now_us)
+{
+	uint64_t debt = full_us > now_us ? full_us - now_us : 0, most = (burst - 1) * every_us;
+
+	return debt > most ? debt - most : 0;
+}
+
+static uint64_t bucket_take(uint64_t full_us, uint64_t every_us, uint64_t now_us)
+{
+	return (full_us > now_us ? full_us : now_us) + every_us;
+}
+
+static void make_key(uint8_t key[17], const struct net_addr *a, size_t bytes)
+{
+	memset(key, 0, 17);
+	key[0] = a->family;
+	memcpy(key + 1, a->ip, bytes);
+}
+
+static uint32_t set_of(const struct limits *l, const uint8_t key[17])
+{
+	uint64_t h = l->seed, w;
+	size_t i;
+
+	for (i = 0; i < 17; i += 8) {
+		w = 0;
+		memcpy(&w, key + i, i + 8 <= 17 ? 8 : 1);
+		h = (h ^ w) * 0x9e3779b97f4a7c15ull;
+		h ^= h >> 29;
+	}
+	h *= 0xbf58476d1ce4e5b9ull;
+	return (uint32_t)(h >> 40) % LIMITS_SETS;
+}
+
+/* The row of this key: its own, or the one that it would take over (its key is not changed here). */
+static struct limit_row *row_of(struct limit_row *set, const uint8_t key[17])
+{
+	struct limit_row *best = set;
+	size_t i;
+
+	for (i = 0; i < LIMITS_WAYS; i++) {
+		if (memcmp(set[i].key, key, sizeof set[i].key) == 0)
+			return &set[i];
+		if (set[i].full_us < best->full_us)
+			best = &set[i];
+	}
+	return best;
+}
+
+uint32_t limits_take(struct limits *l, const struct net_addr *a, bool allowed, uint64_t now_us)
+{
+	const uint64_t addr_us = LIMITS_ADDR_EVERY_MS * 1000ull, net_us = LIMITS_NET_EVERY_MS * 1000ull;
+	uint64_t wait = bucket_wait(l->full_us, LIMITS_BURST, l->every_us, now_us);
+	uint8_t addr_key[17], net_key[17];
+	struct limit_row *addr = NULL, *net = NULL;
+
+	if (!allowed) {
+		make_key(addr_key, a, a->family == 4 ? 4 : 16);
+		make_key(net_key, a, a->family == 4 ? 3 : 6);
+		addr = row_of(l->addrs[set_of(l, addr_key)], addr_key);
+		net = row_of(l->nets[set_of(l, net_key)], net_key);
+		wait = max_u64(wait, bucket_wait(addr->full_us, LIMITS_ADDR_BURST, addr_us, now_us));
+		wait = max_u64(wait, bucket_wait(net->full_us, LIMITS_NET_BURST, net_us, now_us));
+	}
+	if (wait)
+		return (uint32_t)((wait + 999) / 1000);
+	l->full_us = bucket_take(l->full_us, l->every_us, now_us);
+	if (!allowed) {
+		memcpy(addr->key, addr_key, sizeof addr_key);
+		memcpy(net->key, net_key, sizeof net_key);
+		addr->full_us = bucket_take(addr->full_us, addr_us, now_us);
+		net->full_us = bucket_take(net->full_us, net_us, now_us);
+	}
+	return 0;
+}

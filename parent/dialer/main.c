@@ -1,0 +1,183 @@
+/*
+ * main.c - bulkhead-dialer: the only process that connects.
+ *
+ * It holds the address policy, hands over connected sockets, and reads nothing
+ * from any of them.  What strangers influence here is which addresses, ports
+ * and names are asked for: through netproc, which may be compromised, and
+ * through name servers.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "compartment.h"
+#include "dialer.h"
+
+#define STATS_EVERY_MS 1000u
+#define CONTROL_PACKETS_PER_TURN 16
+
+static struct compartment self;
+static struct dialer dialer;
+
+/* A netproc or resolver that was started anew gets a new channel. */
+static int on_setup_fd(void *arg, const void *message, int fd)
+{
+	struct dialer *d = arg;
+	const struct msg_setup_fd *m = message;
+
+	if (m->what == SETUP_RESOLVE) {
+		serve_resolver(d, fd, m->epoch);
+		return 0;
+	}
+	if (m->what == SETUP_DIAL && serve_client(d, fd, m->epoch))
+		return 0;
+	close(fd);
+	return -1;
+}
+
+static int on_shutdown(void *arg, const void *message, int fd)
+{
+	struct dialer *d = arg;
+
+	(void)message;
+	(void)fd;
+	d->shutdown = true;
+	return 0;
+}
+
+static const struct permit control_permits[] = {
+	{ MSG_SETUP_FD, 1, on_setup_fd },
+	{ MSG_SHUTDOWN, 1, on_shutdown },
+};
+
+/* Exits when the parent is gone or broke the contract. */
+static void control_ready(struct dialer *d)
+{
+	switch (channel_dispatch(d->control, control_permits, ARRAY_LEN(control_permits), &d->state, d, CONTROL_PACKETS_PER_TURN)) {
+	case CHANNEL_OK:
+	case CHANNEL_EMPTY:
+		break;
+	case CHANNEL_CLOSED:
+		_exit(0);
+	case CHANNEL_VIOLATION:
+		log_now(LOG_ERROR, "parent broke the contract: %s", channel_violation());
+		_exit(1);
+	}
+}
+
+static void begin(struct dialer *d)
+{
+	const char *wrong;
+	uint32_t i;
+
+	compartment_begin(&self, ROLE_DIALER);
+	dialer_init(d, &self.dialer);
+	d->control = &self.control;
+	d->now_ms = now_ms();
+	for (i = 0; i < self.net_count; i++)
+		if (!policy_allow_net(&d->policy, &self.nets[i]))
+			goto bad;
+	for (i = 0; i < self.allowed_count; i++)
+		if (!policy_allow_addr(&d->policy, &self.allowed[i].addr))
+			goto bad;
+	if (self.fds[SETUP_FORM] >= 0) {
+		int fd = compartment_take(&self, SETUP_FORM);
+
+		wrong = metainfo_map(&d->policy.form, fd);
+		close(fd);
+		if (wrong) {
+			log_now(LOG_ERROR, "normal form: %s", wrong);
+			_exit(1);
+		}
+	}
+	serve_resolver(d, compartment_take(&self, SETUP_RESOLVE), self.epochs[SETUP_RESOLVE]);
+	if (!serve_client(d, compartment_take(&self, SETUP_DIAL), self.epochs[SETUP_DIAL]))
+		bug("no room for the first netproc");
+	/* Before the lock: no netlink socket can be made after it. */
+	if (routes_open(&d->routes) < 0) {
+		log_now(LOG_ERROR, "cannot ask for routes: errno %d", errno);
+		_exit(1);
+	}
+	compartment_lock(&self);
+	return;
+bad:
+	log_now(LOG_ERROR, "an allowed address is out of range");
+	_exit(1);
+}
+
+/* At most once a second, and only news. */
+static void tell_stats(struct dialer *d)
+{
+	if (d->now_ms - d->told_ms < STATS_EVERY_MS || memcmp(&d->stats, &d->told, sizeof d->stats) == 0)
+		return;
+	if (channel_push(d->control, MSG_DIALER_STATS, &d->stats) < 0)
+		return;
+	d->told = d->stats;
+	d->told_ms = d->now_ms;
+}
+
+static int timeout(const struct dialer *d)
+{
+	uint64_t at = dials_deadline(d);
+
+	if (memcmp(&d->stats, &d->told, sizeof d->stats) != 0)
+		at = min_u64(at, d->told_ms + STATS_EVERY_MS);
+	if (at == UINT64_MAX)
+		return -1;
+	return at <= d->now_ms ? 0 : (int)min_u64(at - d->now_ms, 60000);
+}
+
+static void add(struct pollfd *p, nfds_t *n, int fd, int events)
+{
+	p[(*n)++] = (struct pollfd){ .fd = fd, .events = (short)events };
+}
+
+static int channel_events(const struct channel *c, bool reads)
+{
+	return (reads ? POLLIN : 0) | (channel_wants_write(c) ? POLLOUT : 0);
+}
+
+/* The fixed slots of the poll set; those of attempts follow. */
+enum { SLOT_CONTROL, SLOT_RESOLVER, SLOT_CLIENT, SLOT_ATTEMPT = SLOT_CLIENT + CLIENTS_MAX, SLOTS = SLOT_ATTEMPT + IN_FLIGHT_MAX };
+
+static void turn(struct dialer *d)
+{
+	struct pollfd p[SLOTS];
+	nfds_t n = 0;
+	size_t i;
+
+	add(p, &n, d->control->fd, channel_events(d->control, true));
+	add(p, &n, d->resolver.fd, d->resolver.fd < 0 ? 0 : channel_events(&d->resolver, true));
+	for (i = 0; i < CLIENTS_MAX; i++)
+		add(p, &n, d->clients[i].channel.fd, channel_events(&d->clients[i].channel, client_is_served(&d->clients[i])));
+	/* Never POLLIN: what a peer says is for netproc to read. */
+	for (i = 0; i < IN_FLIGHT_MAX; i++)
+		add(p, &n, d->attempts[i].dial ? d->attempts[i].fd : -1, POLLOUT);
+	if (poll(p, n, timeout(d)) < 0 && errno != EINTR && errno != EAGAIN)
+		bug("poll: errno %d", errno);
+	d->now_ms = now_ms();
+
+	if (p[SLOT_CONTROL].revents & ~POLLOUT)
+		control_ready(d);
+	for (i = 0; i < IN_FLIGHT_MAX; i++)
+		if (p[SLOT_ATTEMPT + i].revents && d->attempts[i].dial)
+			attempt_ready(d, &d->attempts[i]);
+	if (p[SLOT_RESOLVER].revents & ~POLLOUT && d->resolver.fd == p[SLOT_RESOLVER].fd)
+		serve_resolver_ready(d);
+	for (i = 0; i < CLIENTS_MAX; i++)
+		if (p[SLOT_CLIENT + i].revents & ~POLLOUT && d->clients[i].channel.fd == p[SLOT_CLIENT + i].fd)
+			serve_client_ready(d, &d->clients[i]);
+	dials_turn(d);
+	tell_stats(d);
+	serve_flush(d);
+	if (channel_flush(d->control) < 0)
+		_exit(0);
+}
+
+int main(void)
+{
+	begin(&dialer);
+	while (!dialer.shutdown)
+		turn(&dialer);
+	compartment_end(&self, 0);
+}
