@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -156,6 +157,9 @@ void compartment_begin(struct compartment *c, enum role role)
 
 	memset(c, 0, sizeof *c);
 	c->role = role;
+	/* What a peer or a full disk does is an errno, not a signal. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	for (i = 0; i < ARRAY_LEN(c->fds); i++)
 		c->fds[i] = -1;
 	channel_init(&c->control, CONTROL_FD, CONTROL_EPOCH, true, "parent");
