@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,6 +57,13 @@ uint64_t now_us(void)
 uint64_t now_ms(void)
 {
 	return now_us() / 1000u;
+}
+
+int fd_stat(int fd, struct stat *st)
+{
+	/* Only where libc's struct is the kernel's. */
+	_Static_assert(sizeof(long) == 8, "a 64-bit machine");
+	return (int)syscall(SYS_fstat, fd, st);
 }
 
 void random_bytes(void *out, size_t bytes)

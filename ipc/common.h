@@ -34,6 +34,10 @@ void *must_calloc(size_t n, size_t bytes);
 uint64_t now_ms(void);
 uint64_t now_us(void);
 
+/* fstat by the call of that name: libc's own is a look-up by path (newfstatat), which most filters do not permit. */
+struct stat;
+int fd_stat(int fd, struct stat *st) MUST_CHECK;
+
 /* Bytes of the system's generator (getrandom); exits when there is none. */
 void random_bytes(void *out, size_t bytes);
 

@@ -129,6 +129,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(DISKPROC, fadvise64, "what was written is not read again"),
 	ALLOW(DISKPROC | PARENT, fstatfs, "space that is left"),
 	ALLOW(INSPECT | PARENT | RESOLVER, lseek, "sizes; libc's streams"),
+	ALLOW(DISKPROC, lseek, "holes of what is there are not read", IS(2, SEEK_DATA)),
 	ALLOW(DISKPROC, openat, "below the root, one component at a time, no symlink, no truncation, never executable", FD(0),
 	      WITH(2, O_NOFOLLOW, DISK_OPEN_BITS), WITHIN(3, 0644)),
 	ALLOW(DISKPROC, mkdirat, "below the root", FD(0), WITHIN(2, 0755)),

@@ -51,7 +51,7 @@ int slots_attach(struct slots *s, int fd, uint32_t count)
 
 	/* Without the size seals the writer could truncate it and end the reader by SIGBUS. */
 	/* F_SEAL_EXEC comes by itself where vm.memfd_noexec is set, and costs nothing. */
-	if (seals < 0 || (seals & ~F_SEAL_EXEC) != SLOT_SEALS || fstat(fd, &st) < 0 || st.st_size != (off_t)bytes) {
+	if (seals < 0 || (seals & ~F_SEAL_EXEC) != SLOT_SEALS || fd_stat(fd, &st) < 0 || st.st_size != (off_t)bytes) {
 		errno = EPERM;
 		return -1;
 	}
