@@ -15,7 +15,7 @@
 #define WIRE_PIECE_HEAD 13u
 
 /* Caps on what a peer may announce.  A longer message is a lie or an attack: the peer is dropped. */
-#define WIRE_MAX_EXTENDED (64u * 1024u) /* extended messages that are read (the handshake is) */
+#define WIRE_MAX_EXTENDED (16u * 1024u) /* an extended handshake; longer ones are skipped unread */
 #define WIRE_MAX_UNKNOWN (1u << 20)     /* unknown messages that are skipped */
 
 enum wire_id {

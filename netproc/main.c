@@ -1,0 +1,344 @@
+/*
+ * main.c - netproc: talks to strangers, and holds nothing but sockets.
+ *
+ * Takes its descriptors, warms up libcurl, makes the slots, locks itself down,
+ * and then runs one loop: control, diskproc, dialer, trackers, peers.  It can
+ * open no file, make no socket and name no address: see docs/sandbox.md.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "announcer.h"
+#include "compartment.h"
+#include "slots.h"
+#include "swarm.h"
+
+#define STATS_MS 250u
+#define OTHER_SOURCES 64u /* control, diskproc, dialer, trackers' sockets */
+#define CA_BYTES_MAX (8u << 20)
+#define CONTROL_PACKETS 16
+#define GOODBYE_MS 3000u
+
+enum net_state { NET_RUNNING, NET_ENDING };
+#define IN(s) (1u << (s))
+
+struct net {
+	struct compartment c;
+	struct loop *loop;
+	struct loop_source control;
+	struct loop_timer stats, goodbye;
+	struct metainfo info;
+	struct slots slots;
+	struct swarm *swarm;
+	struct announcer *announcer; /* NULL: --no-trackers */
+	uint8_t peer_id[20];
+	uint32_t state;
+	uint32_t tracker_ok, tracker_failed;
+	uint32_t disk_epoch;
+	struct msg_net_stats told;
+	bool started, complete, done;
+};
+
+/* ---- to the parent */
+
+static void flush_control(struct net *n)
+{
+	if (channel_flush(&n->c.control) < 0)
+		_exit(0); /* the parent is gone: so are we */
+	loop_change(n->loop, &n->control, EPOLLIN | (channel_wants_write(&n->c.control) ? EPOLLOUT : 0u));
+}
+
+static void tell_stats(void *arg)
+{
+	struct net *n = arg;
+	struct msg_net_stats m;
+
+	loop_timer_set(n->loop, &n->stats, loop_now(n->loop) + STATS_MS, tell_stats, n);
+	swarm_stats(n->swarm, &m);
+	m.tracker_ok = n->tracker_ok;
+	m.tracker_failed = n->tracker_failed;
+	if (!memcmp(&m, &n->told, sizeof m))
+		return;
+	n->told = m;
+	if (channel_push(&n->c.control, MSG_NET_STATS, &m) == 0)
+		flush_control(n);
+}
+
+/* ---- swarm and trackers */
+
+static void on_ready(void *arg)
+{
+	struct net *n = arg;
+	uint64_t up, down, left;
+
+	swarm_totals(n->swarm, &up, &down, &left);
+	if (n->started || n->state != NET_RUNNING)
+		return;
+	n->complete = left == 0;
+	/* All is here already: there is nothing to ask of anyone. */
+	if (n->complete)
+		return;
+	n->started = true;
+	if (n->announcer)
+		announcer_start(n->announcer);
+}
+
+static void on_complete(void *arg)
+{
+	struct net *n = arg;
+
+	n->complete = true;
+	if (n->announcer && n->started)
+		announcer_completed(n->announcer);
+}
+
+static void on_disk_lost(void *arg)
+{
+	struct net *n = arg;
+
+	log_line(LOG_WARN, TOPIC_DISK, "waiting for a new diskproc");
+	(void)n;
+}
+
+static void need_peers(void *arg, uint32_t have)
+{
+	struct net *n = arg;
+
+	if (n->announcer && n->started && n->state == NET_RUNNING)
+		announcer_need_peers(n->announcer, have);
+}
+
+static void on_tracker_peer(void *arg, const struct net_addr *addr)
+{
+	struct net *n = arg;
+
+	swarm_add_address(n->swarm, addr, false);
+}
+
+static void on_tracker_peer_name(void *arg, const char *host, uint16_t port)
+{
+	struct net *n = arg;
+
+	swarm_add_name(n->swarm, host, port);
+}
+
+static void on_tracker_totals(void *arg, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left)
+{
+	struct net *n = arg;
+
+	swarm_totals(n->swarm, uploaded, downloaded, left);
+}
+
+static void on_tracker_event(void *arg, const struct msg_tracker_event *e)
+{
+	struct net *n = arg;
+
+	if (e->result)
+		n->tracker_failed++;
+	else
+		n->tracker_ok++;
+	if (channel_push(&n->c.control, MSG_TRACKER_EVENT, e) == 0)
+		flush_control(n);
+}
+
+static void on_goodbye(void *arg)
+{
+	struct net *n = arg;
+
+	n->done = true;
+}
+
+/* ---- from the parent */
+
+static int on_shutdown(void *self, const void *message, int fd)
+{
+	struct net *n = self;
+	const struct msg_shutdown *m = message;
+	uint32_t grace = min_u32(m->grace_ms, GOODBYE_MS);
+
+	(void)fd;
+	n->state = NET_ENDING;
+	swarm_shutdown(n->swarm);
+	loop_timer_clear(n->loop, &n->stats);
+	if (!n->announcer || !n->started || !grace) {
+		n->done = true;
+		return 0;
+	}
+	announcer_stop(n->announcer, grace);
+	loop_timer_set(n->loop, &n->goodbye, loop_now(n->loop) + grace, on_goodbye, n);
+	return 0;
+}
+
+static int on_peer_add(void *self, const void *message, int fd)
+{
+	struct net *n = self;
+	const struct msg_peer_add *m = message;
+
+	(void)fd;
+	swarm_add_address(n->swarm, &m->addr, true);
+	return 0;
+}
+
+/* A new diskproc, or a new dialer, after the old one died. */
+static int on_setup_fd(void *self, const void *message, int fd)
+{
+	struct net *n = self;
+	const struct msg_setup_fd *m = message;
+
+	if (m->what != SETUP_DISK) {
+		close(fd);
+		return -1;
+	}
+	swarm_attach_disk(n->swarm, fd, m->epoch);
+	return 0;
+}
+
+static const struct permit permits[] = {
+	{ MSG_SHUTDOWN, IN(NET_RUNNING), on_shutdown },
+	{ MSG_PEER_ADD, IN(NET_RUNNING) | IN(NET_ENDING), on_peer_add },
+	{ MSG_SETUP_FD, IN(NET_RUNNING), on_setup_fd },
+};
+
+static void on_control(void *arg, uint32_t events)
+{
+	struct net *n = arg;
+
+	(void)events;
+	switch (channel_dispatch(&n->c.control, permits, ARRAY_LEN(permits), &n->state, n, CONTROL_PACKETS)) {
+	case CHANNEL_OK:
+	case CHANNEL_EMPTY:
+		flush_control(n);
+		break;
+	case CHANNEL_CLOSED:
+		_exit(0);
+	case CHANNEL_VIOLATION:
+		log_now(LOG_BUG, "parent: %s", channel_violation());
+		_exit(1);
+	}
+}
+
+/* ---- start */
+
+/* The authorities as the parent passed them, read whole; NULL when there are none. */
+static uint8_t *read_authorities(struct compartment *c, size_t *bytes)
+{
+	struct stat st;
+	uint8_t *pem;
+	size_t at = 0;
+	int fd = c->fds[SETUP_CA];
+
+	*bytes = 0;
+	if (fd < 0)
+		return NULL;
+	c->fds[SETUP_CA] = -1;
+	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > CA_BYTES_MAX) {
+		log_line(LOG_WARN, TOPIC_TRACKER, "the file of certificate authorities is not of a usable size");
+		close(fd);
+		return NULL;
+	}
+	pem = must_alloc((size_t)st.st_size + 1);
+	while (at < (size_t)st.st_size) {
+		ssize_t k = pread(fd, pem + at, (size_t)st.st_size - at, (off_t)at);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			break;
+		at += (size_t)k;
+	}
+	close(fd);
+	pem[at] = 0;
+	*bytes = at;
+	return pem;
+}
+
+/* Azureus style: "-BH" and the version, then chance. */
+static void make_peer_id(struct net *n)
+{
+	static const char set[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	uint8_t chance[20];
+	size_t i;
+
+	random_bytes(chance, sizeof chance);
+	for (i = 0; i < sizeof chance; i++)
+		n->peer_id[i] = (uint8_t)set[chance[i] % (sizeof set - 1)];
+	if (!n->c.net.anonymous)
+		memcpy(n->peer_id, "-BH0100-", 8);
+}
+
+static bool has_https(const struct metainfo *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->h->tracker_count; i++)
+		if (metainfo_trackers(m)[i].scheme == METAINFO_HTTPS || metainfo_trackers(m)[i].scheme == METAINFO_HTTP)
+			return true; /* http may redirect to https */
+	return false;
+}
+
+static void set_up(struct net *n)
+{
+	struct compartment *c = &n->c;
+	struct swarm_hooks swarm_hooks = { n, on_ready, on_complete, on_disk_lost, need_peers };
+	struct announcer_hooks tracker_hooks = { n, on_tracker_peer, on_tracker_peer_name, on_tracker_totals, on_tracker_event, on_goodbye };
+	struct dials *dials;
+	const char *wrong;
+	uint8_t *ca = NULL;
+	size_t ca_bytes = 0;
+	int fd;
+
+	log_to_channel(&c->control, c->net.verbose >= 2 ? LOG_TRACE : c->net.verbose ? LOG_DETAIL : LOG_INFO);
+	fd = compartment_take(c, SETUP_FORM);
+	wrong = metainfo_map(&n->info, fd);
+	close(fd);
+	if (wrong || n->info.h->flags & METAINFO_MAGNET) {
+		log_now(LOG_ERROR, "the normal form is not valid: %s", wrong ? wrong : "a magnet");
+		_exit(1);
+	}
+	n->loop = loop_new(c->net.max_peers + OTHER_SOURCES);
+	make_peer_id(n);
+	dials = dials_new(n->loop, compartment_take(c, SETUP_DIAL), c->epochs[SETUP_DIAL]);
+	n->swarm = swarm_new(n->loop, dials, &n->slots, &n->info, &c->net, n->peer_id, &swarm_hooks);
+	if (c->net.use_trackers) {
+		if (has_https(&n->info))
+			ca = read_authorities(c, &ca_bytes);
+		n->announcer = announcer_new(n->loop, dials, &n->info, &c->net, n->peer_id, ca, ca_bytes, &tracker_hooks);
+	}
+	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK]);
+	fd = c->fds[SETUP_CA];
+	if (fd >= 0) {
+		c->fds[SETUP_CA] = -1;
+		close(fd);
+	}
+}
+
+int main(void)
+{
+	static struct net n;
+	int slots;
+
+	compartment_begin(&n.c, ROLE_NETPROC);
+	slots = slots_create(&n.slots, SLOT_COUNT);
+	if (slots < 0) {
+		log_now(LOG_ERROR, "cannot make the slots: errno %d", errno);
+		_exit(1);
+	}
+	compartment_give_slots(&n.c, slots, SLOT_COUNT);
+	set_up(&n);
+	compartment_lock(&n.c);
+	if (loop_add(n.loop, &n.control, CONTROL_FD, EPOLLIN, on_control, &n) < 0)
+		bug("no room for control in the loop");
+	loop_timer_set(n.loop, &n.stats, now_ms() + STATS_MS, tell_stats, &n);
+	while (!n.done) {
+		bool pending = swarm_pending(n.swarm);
+		uint32_t ready = loop_turn(n.loop, pending ? 0 : 1000);
+
+		swarm_end_turn(n.swarm, ready == 0);
+		if (n.c.control.batch_count) /* log lines of this turn */
+			flush_control(&n);
+	}
+	compartment_end(&n.c, 0);
+}

@@ -1,0 +1,496 @@
+/*
+ * peer.c - what each message of a peer means, and what we ask of it.
+ *
+ * States of a connection: connected (handshake sent), shook (theirs received,
+ * joined in the picker), choking or not, dead.  A peer that is dead takes part
+ * in nothing any more and waits for swarm_reap.
+ *
+ * Patience: a message that is of no use costs one unit of `patience`, which
+ * refills with time; a flood of any kind ends there.  Messages that a healthy
+ * peer sends without limit (new HAVEs, blocks we asked for) cost nothing.
+ */
+#include "peer.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "bitfield.h"
+#include "log.h"
+#include "swarm.h"
+
+#define PATIENCE_FULL 3000
+#define PATIENCE_PER_SECOND 100
+#define STRIKES_MAX 16u          /* blocks that nobody asked for */
+#define BITFIELDS_MAX 3u
+#define HANDSHAKE_TIMEOUT_MS 20000u
+#define SILENCE_TIMEOUT_MS 240000u /* BEP 3: a keepalive comes every two minutes */
+#define KEEPALIVE_MS 100000u
+#define STUCK_TIMEOUT_MS 60000u
+#define SLOT_PATIENCE_MS 1000u   /* a block under way gives back its slot after this */
+#define UNPROVEN_REQUESTS 64u    /* outstanding, until a piece with this peer's blocks verified */
+#define OUR_REQQ 500u
+#define PICK_MAX 256u
+
+static const char *peer_text(const struct peer *p)
+{
+	static char text[64];
+
+	return net_addr_text(text, sizeof text, &p->addr);
+}
+
+void peer_liar(struct peer *p, const char *why)
+{
+	swarm_drop(p, DROP_LIAR, why);
+}
+
+static void on_ready(void *arg, uint32_t events)
+{
+	struct peer *p = arg;
+
+	if (p->dead)
+		return;
+	if (events & EPOLLOUT)
+		peer_flush(p);
+	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	if (p->paused) /* only an end can wake it, and it would wake us for ever */
+		swarm_drop(p, DROP_CLOSED, "it closed the connection");
+	else
+		peer_readable(p);
+}
+
+struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint32_t candidate, uint32_t id, uint64_t now_ms)
+{
+	struct peer *p = calloc(1, sizeof *p);
+	uint8_t hello[WIRE_HANDSHAKE_BYTES];
+
+	if (!p) {
+		close(fd);
+		return NULL;
+	}
+	p->fd = fd;
+	p->source.fd = -1;
+	p->swarm = s;
+	p->addr = *addr;
+	p->candidate = candidate;
+	p->pick.id = id;
+	p->choking = true;
+	p->patience = PATIENCE_FULL;
+	p->connected_ms = p->patience_ms = p->sent_ms = p->rx.last_ms = now_ms;
+	p->rx.slot = NO_SLOT;
+	rate_init(&p->rate, now_us());
+	if (loop_add(swarm_loop(s), &p->source, fd, EPOLLIN, on_ready, p) < 0) {
+		close(fd);
+		free(p);
+		return NULL;
+	}
+	wire_put_handshake(hello, swarm_info(s)->h->info_hash, swarm_peer_id(s));
+	if (peer_put(p, hello, sizeof hello))
+		peer_flush(p);
+	return p;
+}
+
+void peer_free(struct peer *p)
+{
+	loop_remove(swarm_loop(p->swarm), &p->source);
+	close(p->fd);
+	if (p->rx.body && p->rx.body_head.id == WIRE_BITFIELD)
+		swarm_bitfield_free(p->swarm, p->rx.body);
+	else
+		free(p->rx.body);
+	if (p->pick.have)
+		swarm_bitfield_free(p->swarm, p->pick.have);
+	free(p->rx.private);
+	free(p->rx.stash);
+	free(p->tx.bytes);
+	free(p);
+}
+
+/* A message without use. */
+static void tire(struct peer *p, int32_t cost)
+{
+	p->patience -= cost;
+	if (p->patience < 0)
+		peer_liar(p, "a flood of messages without use");
+}
+
+static void send_greeting(struct peer *p)
+{
+	uint8_t out[256];
+	uint32_t bytes = swarm_bitfield_bytes(p->swarm);
+	uint32_t missing = picker_missing(swarm_picker(p->swarm));
+	bool none = missing == swarm_info(p->swarm)->h->piece_count;
+
+	if (p->fast && (none || !missing)) {
+		peer_put(p, out, wire_put_plain(out, none ? WIRE_HAVE_NONE : WIRE_HAVE_ALL));
+	} else if (!none && peer_put(p, out, wire_put_bitfield_head(out, bytes))) {
+		peer_put(p, swarm_have(p->swarm), bytes);
+	}
+	if (p->extended)
+		peer_put(p, out, wire_put_extended_handshake(out, sizeof out, swarm_client(p->swarm), OUR_REQQ));
+}
+
+void peer_on_handshake(struct peer *p, const struct wire_handshake *h)
+{
+	if (memcmp(h->info_hash, swarm_info(p->swarm)->h->info_hash, 20)) {
+		peer_liar(p, "it shares another torrent");
+		return;
+	}
+	memcpy(p->peer_id, h->peer_id, 20);
+	p->fast = wire_offers_fast(h);
+	p->extended = wire_offers_extended(h);
+	if (!swarm_admit(p))
+		return;
+	p->shook = true;
+	picker_join(swarm_picker(p->swarm), &p->pick);
+	send_greeting(p);
+	log_line(LOG_DETAIL, TOPIC_PEER, "%s: connected", peer_text(p));
+}
+
+/* The peer has this piece: in order of what costs least to find out. */
+static void learn_piece(struct peer *p, uint32_t piece)
+{
+	if (p->pick.all) {
+		tire(p, 1);
+		return;
+	}
+	if (!p->pick.have)
+		p->pick.have = swarm_bitfield_new(p->swarm);
+	if (!p->pick.have) {
+		swarm_drop(p, DROP_USELESS, "no memory left for bitfields");
+		return;
+	}
+	if (bitfield_get(p->pick.have, piece)) {
+		tire(p, 1);
+		return;
+	}
+	bitfield_set(p->pick.have, piece);
+	p->pick.have_count++;
+	picker_peer_has(swarm_picker(p->swarm), &p->pick, piece);
+}
+
+static void on_have(struct peer *p, uint32_t piece)
+{
+	if (piece >= swarm_info(p->swarm)->h->piece_count) {
+		peer_liar(p, "HAVE of a piece that does not exist");
+		return;
+	}
+	learn_piece(p, piece);
+	if (!p->dead && !p->interested)
+		peer_update_interest(p);
+}
+
+/* All or none of the pieces (BEP 6), or a bitfield, in place of what was known. */
+static void replace_have(struct peer *p, uint8_t *bits, uint32_t count)
+{
+	picker_give_back_all(swarm_picker(p->swarm), &p->pick);
+	picker_leave(swarm_picker(p->swarm), &p->pick);
+	if (p->pick.have)
+		swarm_bitfield_free(p->swarm, p->pick.have);
+	p->pick.all = count == swarm_info(p->swarm)->h->piece_count;
+	p->pick.have_count = count;
+	p->pick.have = p->pick.all ? NULL : bits;
+	if (p->pick.all && bits)
+		swarm_bitfield_free(p->swarm, bits); /* a seed keeps no bitfield */
+	picker_join(swarm_picker(p->swarm), &p->pick);
+	peer_update_interest(p);
+	swarm_kick(p->swarm);
+}
+
+static void on_bitfield(struct peer *p, uint8_t *bits)
+{
+	uint32_t pieces = swarm_info(p->swarm)->h->piece_count, i;
+
+	if (++p->bitfields > BITFIELDS_MAX || bitfield_has_spare(bits, pieces)) {
+		swarm_bitfield_free(p->swarm, bits);
+		peer_liar(p, p->bitfields > BITFIELDS_MAX ? "one bitfield after another" : "a bitfield with spare bits set");
+		return;
+	}
+	/* A late one is joined to what HAVEs told before, and takes nothing back. */
+	if (p->pick.all) {
+		swarm_bitfield_free(p->swarm, bits);
+		return;
+	}
+	if (p->pick.have)
+		for (i = 0; i < bitfield_bytes(pieces); i++)
+			bits[i] |= p->pick.have[i];
+	replace_have(p, bits, bitfield_count(bits, pieces));
+}
+
+static void on_extended(struct peer *p, const struct wire_head *m, const uint8_t *body)
+{
+	struct wire_extended e;
+
+	tire(p, 20);
+	if (!p->extended || !wire_parse_extended(body, m->body, &e)) {
+		tire(p, 200);
+		return;
+	}
+	/* BEP 10: a repeated handshake adds to the first. */
+	if (e.reqq)
+		p->reqq = e.reqq;
+	p->upload_only |= e.upload_only;
+	if (e.client[0])
+		memcpy(p->client, e.client, sizeof p->client);
+	log_line(LOG_TRACE, TOPIC_PEER, "%s: is \"%s\", queues %u requests", peer_text(p), p->client, p->reqq);
+}
+
+void peer_on_body(struct peer *p, const struct wire_head *m, const uint8_t *body)
+{
+	if (m->id == WIRE_BITFIELD)
+		on_bitfield(p, (uint8_t *)(uintptr_t)body);
+	else
+		on_extended(p, m, body);
+}
+
+static void on_choke(struct peer *p)
+{
+	tire(p, 5);
+	if (p->choking)
+		return;
+	p->choking = true;
+	/* With the fast extension each request is answered or rejected; without it, all are off (BEP 3). */
+	if (!p->fast) {
+		p->late_blocks += p->pick.queue_count;
+		picker_give_back_all(swarm_picker(p->swarm), &p->pick);
+		swarm_kick(p->swarm);
+	}
+}
+
+static void on_unchoke(struct peer *p)
+{
+	tire(p, 5);
+	if (!p->choking)
+		return;
+	p->choking = false;
+	p->unchoked_ms = p->block_ms = swarm_now(p->swarm);
+	peer_request(p);
+}
+
+/* A rejected request (BEP 6) is given back; one that was never made is a lie. */
+static void on_reject(struct peer *p, const struct wire_head *m)
+{
+	uint32_t i, block = m->begin / BLOCK_BYTES;
+
+	for (i = 0; i < p->pick.queue_count; i++) {
+		struct picker_request r = picker_queued(&p->pick, i);
+
+		if (r.piece == m->piece && r.block == block && m->begin % BLOCK_BYTES == 0) {
+			picker_give_back(swarm_picker(p->swarm), &p->pick, r.piece, r.block);
+			swarm_kick(p->swarm);
+			/* Refusing all the time while unchoked is of no use either. */
+			tire(p, p->choking ? 0 : 10);
+			return;
+		}
+	}
+	if (p->late_blocks)
+		p->late_blocks--;
+	else
+		tire(p, 50);
+}
+
+/* Nothing is uploaded to anyone yet: a request finds us choking (BEP 6: it is rejected, BEP 3: ignored). */
+static void on_request(struct peer *p, const struct wire_head *m)
+{
+	uint8_t out[WIRE_HEAD_MAX];
+
+	tire(p, 5);
+	if (p->fast && !p->dead)
+		peer_put(p, out, wire_put_triple(out, WIRE_REJECT, m->piece, m->begin, m->length));
+}
+
+static void on_have_all(struct peer *p, bool all)
+{
+	tire(p, 20);
+	if (!p->fast) {
+		peer_liar(p, "a fast message that was not negotiated");
+		return;
+	}
+	if (++p->bitfields > BITFIELDS_MAX) {
+		peer_liar(p, "one bitfield after another");
+		return;
+	}
+	if (p->dead || p->pick.all == all)
+		return;
+	if (all)
+		replace_have(p, NULL, swarm_info(p->swarm)->h->piece_count);
+}
+
+void peer_on_message(struct peer *p, const struct wire_head *m)
+{
+	switch (m->id) {
+	case WIRE_CHOKE:
+		on_choke(p);
+		break;
+	case WIRE_UNCHOKE:
+		on_unchoke(p);
+		break;
+	case WIRE_HAVE:
+		on_have(p, m->piece);
+		break;
+	case WIRE_REQUEST:
+		on_request(p, m);
+		break;
+	case WIRE_HAVE_ALL:
+	case WIRE_HAVE_NONE:
+		on_have_all(p, m->id == WIRE_HAVE_ALL);
+		break;
+	case WIRE_REJECT:
+		if (p->fast)
+			on_reject(p, m);
+		else
+			peer_liar(p, "a fast message that was not negotiated");
+		break;
+	case WIRE_SUGGEST:
+	case WIRE_ALLOWED_FAST:
+		if (!p->fast || m->piece >= swarm_info(p->swarm)->h->piece_count)
+			peer_liar(p, "a fast message that makes no sense");
+		else
+			tire(p, 1);
+		break;
+	case WIRE_INTERESTED:
+	case WIRE_NOT_INTERESTED:
+	case WIRE_CANCEL:
+	case WIRE_PORT:
+	case WIRE_KEEPALIVE:
+		tire(p, 5);
+		break;
+	default: /* unknown, or an extension that we did not offer: skipped; long ones cost more to skip */
+		tire(p, 5 + (int32_t)(m->body / 1024));
+		break;
+	}
+}
+
+/* ---- blocks */
+
+void peer_on_block(struct peer *p, uint32_t piece, uint32_t begin, uint32_t length, uint32_t slot)
+{
+	struct swarm *s = p->swarm;
+	struct picker_peer *others[8];
+	uint32_t count = 0, i;
+	enum picker_block verdict = picker_on_block(swarm_picker(s), &p->pick, piece, begin, length, swarm_now(s), others,
+						    ARRAY_LEN(others), &count);
+
+	p->received_bytes += length;
+	p->block_ms = swarm_now(s);
+	if (verdict == PICKER_TAKE) {
+		disk_send_block(swarm_disk(s), piece, begin, length, slot);
+		swarm_count(s, length, 0);
+		for (i = 0; i < min_u32(count, ARRAY_LEN(others)); i++)
+			peer_cancel((struct peer *)(void *)others[i], piece, begin / BLOCK_BYTES);
+		return;
+	}
+	disk_put_slot(swarm_disk(s), slot);
+	swarm_count(s, length, length);
+	if (verdict == PICKER_DUPLICATE)
+		return;
+	if (p->late_blocks)
+		p->late_blocks--;
+	else if (++p->strikes > STRIKES_MAX)
+		peer_liar(p, "blocks that nobody asked for");
+}
+
+void peer_cancel(struct peer *p, uint32_t piece, uint32_t block)
+{
+	uint8_t out[WIRE_HEAD_MAX];
+	uint32_t begin = block * BLOCK_BYTES;
+	uint32_t length = min_u32(metainfo_piece_bytes(swarm_info(p->swarm), piece) - begin, BLOCK_BYTES);
+
+	p->late_blocks++;
+	if (peer_put(p, out, wire_put_triple(out, WIRE_CANCEL, piece, begin, length)))
+		peer_flush(p);
+	swarm_starve(p); /* it has room for another request now */
+}
+
+/* ---- decisions */
+
+void peer_update_interest(struct peer *p)
+{
+	uint8_t out[8];
+	bool want;
+
+	if (p->dead || !p->shook)
+		return;
+	want = picker_interesting(swarm_picker(p->swarm), &p->pick);
+	if (want == p->interested)
+		return;
+	p->interested = want;
+	if (peer_put(p, out, wire_put_plain(out, want ? WIRE_INTERESTED : WIRE_NOT_INTERESTED)))
+		peer_flush(p);
+}
+
+void peer_request(struct peer *p)
+{
+	static struct picker_request picked[PICK_MAX];
+	static uint8_t out[PICK_MAX * WIRE_HEAD_MAX];
+	const struct metainfo *info = swarm_info(p->swarm);
+	uint32_t target, have = p->pick.queue_count, n, i;
+	size_t bytes = 0;
+
+	if (p->dead || p->choking || !p->interested)
+		return;
+	target = rate_pipeline(&p->rate, swarm_now(p->swarm), p->reqq);
+	if (!p->proven)
+		target = min_u32(target, UNPROVEN_REQUESTS);
+	/* A quarter at a time: requests travel in batches too. */
+	if (have > target - target / 4)
+		return;
+	n = picker_pick(swarm_picker(p->swarm), &p->pick, min_u32(target - have, PICK_MAX), swarm_now(p->swarm), picked);
+	for (i = 0; i < n; i++) {
+		uint32_t begin = picked[i].block * BLOCK_BYTES;
+		uint32_t length = min_u32(metainfo_piece_bytes(info, picked[i].piece) - begin, BLOCK_BYTES);
+
+		bytes += wire_put_triple(out + bytes, WIRE_REQUEST, picked[i].piece, begin, length);
+	}
+	if (n && !peer_put(p, out, bytes))
+		return;
+	if (n) {
+		rate_on_requested(&p->rate, n, now_us());
+		peer_flush(p);
+	}
+	if (n < min_u32(target - have, PICK_MAX))
+		swarm_starve(p);
+}
+
+static void refill_patience(struct peer *p, uint64_t now)
+{
+	uint64_t gained = (now - p->patience_ms) * PATIENCE_PER_SECOND / 1000;
+
+	if (!gained)
+		return;
+	p->patience_ms = now;
+	p->patience = (int32_t)min_u64(PATIENCE_FULL, (uint64_t)p->patience + gained);
+}
+
+void peer_tick(struct peer *p, uint64_t now)
+{
+	uint8_t out[8];
+
+	refill_patience(p, now);
+	if (!p->shook) {
+		if (now - p->connected_ms > HANDSHAKE_TIMEOUT_MS)
+			swarm_drop(p, DROP_TIMEOUT, "no handshake");
+		return;
+	}
+	if (now - p->rx.last_ms > SILENCE_TIMEOUT_MS && !p->paused) {
+		swarm_drop(p, DROP_TIMEOUT, "silence");
+		return;
+	}
+	if (p->tx.stuck_ms && now - p->tx.stuck_ms > STUCK_TIMEOUT_MS) {
+		swarm_drop(p, DROP_TIMEOUT, "it takes nothing");
+		return;
+	}
+	if (now - p->rx.last_ms > SLOT_PATIENCE_MS)
+		peer_release_slot(p);
+	if (now - p->sent_ms > KEEPALIVE_MS && peer_put(p, out, wire_put_keepalive(out)))
+		peer_flush(p);
+	if (p->pick.queue_count && rate_snubbed(&p->rate, now_us())) {
+		/* It may answer late; what it was asked is asked of others meanwhile. */
+		p->late_blocks += p->pick.queue_count;
+		picker_give_back_all(swarm_picker(p->swarm), &p->pick);
+		swarm_kick(p->swarm);
+		log_line(LOG_TRACE, TOPIC_PEER, "%s: snubs us", peer_text(p));
+	}
+	peer_request(p);
+}

@@ -1,0 +1,127 @@
+/*
+ * peer.h - one connection to a peer.
+ *
+ * Three files serve it, a layer each: peer_read.c turns bytes of the socket into
+ * messages and blocks in slots; peer.c is what each message means to us and what
+ * we ask for; peer_send.c is what waits to be sent.  Decisions across peers are
+ * swarm.c's.
+ *
+ * A peer that is dropped is marked dead at once and freed at the end of the
+ * loop's turn (swarm_reap), so that whoever walks over peers may go on walking.
+ */
+#ifndef NETPROC_PEER_H
+#define NETPROC_PEER_H
+
+#include "loop.h"
+#include "messages.h"
+#include "picker.h"
+#include "rate.h"
+#include "slots.h"
+#include "wire.h"
+
+struct swarm;
+
+/* Why a peer was dropped: decides whether and when its address is tried again. */
+enum drop_reason {
+	DROP_CLOSED,   /* the other end, or the network: tried again later */
+	DROP_TIMEOUT,  /* silent for too long: tried again later */
+	DROP_USELESS,  /* no use to each other for now: tried again much later */
+	DROP_LIAR,     /* broke the protocol: tried again much later, and not forever */
+	DROP_SELF,     /* ourselves, or a second connection to the same peer: never again */
+	DROP_BANNED,   /* sent wrong data: never again */
+	DROP_SHUTDOWN
+};
+
+enum rx_state {
+	RX_HANDSHAKE, /* 68 bytes into rx.head */
+	RX_HEAD,      /* between messages, or part of a head in rx.head */
+	RX_PIECE,     /* a block's payload into rx.into */
+	RX_BODY,      /* a bitfield or extended handshake into rx.body */
+	RX_SKIP,      /* bytes that nobody reads */
+};
+
+struct peer_rx {
+	enum rx_state state;
+	uint8_t head[WIRE_HANDSHAKE_BYTES];
+	uint32_t have;           /* bytes in head */
+	struct wire_head body_head;
+	uint32_t left;           /* bytes of the body or block still to come */
+	uint8_t *into;           /* RX_PIECE: where the next byte goes */
+	uint32_t slot;           /* RX_PIECE: NO_SLOT when into is in `private` */
+	uint8_t *private;        /* SLOT_BYTES for a block that may hold no slot; owned; NULL until needed */
+	uint8_t *body;           /* owned while RX_BODY */
+	uint8_t *stash;          /* bytes read but not parsed because no slot was free; owned */
+	uint32_t stash_bytes;
+	uint32_t predict_after;  /* reads until reads are predicted again */
+	uint64_t last_ms;        /* of the last byte */
+	bool blocked;            /* a whole block waits in `private` for a slot */
+};
+#define NO_SLOT UINT32_MAX
+
+struct peer_tx {
+	uint8_t *bytes; /* owned; NULL when nothing waits */
+	uint32_t begin, end, room;
+	uint64_t stuck_ms; /* since when the peer has taken nothing; 0: not stuck */
+};
+
+struct peer {
+	struct picker_peer pick;
+	struct rate rate;
+	struct swarm *swarm;
+	struct loop_source source;
+	int fd; /* owned */
+	struct net_addr addr;
+	uint32_t candidate; /* index of its address in swarm's table */
+	uint8_t peer_id[20];
+	char client[64];    /* printable */
+	struct peer_rx rx;
+	struct peer_tx tx;
+	uint32_t reqq;      /* as the peer named it, 0: did not */
+	bool dead, paused, starved;
+	bool shook;         /* handshake received */
+	bool fast, extended; /* both sides offered it */
+	bool choking;       /* it chokes us */
+	bool interested;    /* we told it that we are */
+	bool upload_only;
+	bool proven;        /* it took part in a piece that verified */
+	uint8_t bitfields;
+	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
+	uint32_t strikes;     /* blocks that nobody asked for */
+	int32_t patience;     /* messages that it may still send without use; refilled with time */
+	uint64_t connected_ms, patience_ms, unchoked_ms, block_ms, sent_ms;
+	uint64_t received_bytes;
+};
+
+/* Takes fd.  NULL when there is no memory or no place in the loop (fd is closed). */
+struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint32_t candidate, uint32_t id, uint64_t now_ms);
+/* At the end of the turn only. */
+void peer_free(struct peer *p);
+
+/* peer_read.c: the socket is readable; what was stashed can be parsed now; gives back the slot it holds. */
+void peer_readable(struct peer *p);
+void peer_resume(struct peer *p);
+void peer_release_slot(struct peer *p);
+/* Forgets slots after diskproc was restarted: the block under way is thrown away. */
+void peer_forget_slot(struct peer *p);
+/* For tests and fuzzing: bytes as if they came from the socket. */
+void peer_feed(struct peer *p, const uint8_t *bytes, size_t n);
+
+/* peer.c: events, called by peer_read.c. */
+void peer_on_handshake(struct peer *p, const struct wire_handshake *h);
+void peer_on_message(struct peer *p, const struct wire_head *m);
+void peer_on_body(struct peer *p, const struct wire_head *m, const uint8_t *body);
+/* A whole block stands in the slot, which is now the callee's. */
+void peer_on_block(struct peer *p, uint32_t piece, uint32_t begin, uint32_t length, uint32_t slot);
+void peer_liar(struct peer *p, const char *why);
+
+/* peer.c: decisions. */
+void peer_update_interest(struct peer *p);
+void peer_request(struct peer *p);      /* fills the pipeline */
+void peer_cancel(struct peer *p, uint32_t piece, uint32_t block);
+void peer_tick(struct peer *p, uint64_t now_ms); /* four times a second */
+
+/* peer_send.c.  False: the peer takes too little, it was dropped. */
+bool peer_put(struct peer *p, const uint8_t *bytes, size_t n);
+void peer_flush(struct peer *p);
+
+#endif

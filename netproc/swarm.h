@@ -1,0 +1,84 @@
+/*
+ * swarm.h - all peers of one torrent: whom to connect to, whom to drop, what
+ * diskproc's verdicts mean for whom.
+ *
+ * Owns the picker, the table of known addresses and every struct peer.
+ */
+#ifndef NETPROC_SWARM_H
+#define NETPROC_SWARM_H
+
+#include "dial.h"
+#include "disk.h"
+#include "loop.h"
+#include "metainfo.h"
+#include "peer.h"
+
+struct swarm;
+
+/* What the swarm tells main.c. */
+struct swarm_hooks {
+	void *arg;
+	void (*on_ready)(void *arg);      /* diskproc told what is there: the download may begin (or is complete) */
+	void (*on_complete)(void *arg);   /* the last piece verified */
+	void (*on_disk_lost)(void *arg);
+	void (*need_peers)(void *arg, uint32_t have); /* peers run short */
+};
+
+struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info,
+			const struct msg_net_options *options, const uint8_t peer_id[20], const struct swarm_hooks *hooks);
+
+/* diskproc's channel: at start, and again when it was restarted. */
+void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch);
+
+/* An address that a tracker or the user named; `forced` for --peer: tried sooner, never forgotten. */
+void swarm_add_address(struct swarm *s, const struct net_addr *addr, bool forced);
+/* A peer that a tracker named by host. */
+void swarm_add_name(struct swarm *s, const char *host, uint16_t port);
+
+/* After each turn of the loop: hands blocks over, asks starved peers for more, frees the dead.  `idle`: nothing else was ready. */
+void swarm_end_turn(struct swarm *s, bool idle);
+/* Whether the next turn should not wait: blocks are pending. */
+bool swarm_pending(const struct swarm *s);
+
+/* Drops all peers and dials; nothing is connected any more. */
+void swarm_shutdown(struct swarm *s);
+
+void swarm_stats(struct swarm *s, struct msg_net_stats *out);
+void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left);
+
+/* ---- for peer*.c */
+struct picker *swarm_picker(struct swarm *s);
+struct disk *swarm_disk(struct swarm *s);
+struct loop *swarm_loop(struct swarm *s);
+const struct slots *swarm_slots(struct swarm *s);
+const struct metainfo *swarm_info(struct swarm *s);
+const uint8_t *swarm_peer_id(struct swarm *s);
+uint64_t swarm_now(struct swarm *s);
+uint32_t swarm_bitfield_bytes(struct swarm *s);
+const uint8_t *swarm_have(struct swarm *s); /* our own bitfield */
+const char *swarm_client(struct swarm *s);  /* our name for extended handshakes; NULL: not told */
+
+/* Memory for a peer's bitfield within the budget of all (32 MiB); NULL: too much.  peer_free gives it back. */
+uint8_t *swarm_bitfield_new(struct swarm *s);
+void swarm_bitfield_free(struct swarm *s, uint8_t *bits);
+
+/* Blocks that hold slots while they arrive are limited: whether one more may. */
+bool swarm_may_hold_slot(struct swarm *s);
+void swarm_holds_slot(struct swarm *s, int change);
+
+/* The peer cannot go on without slots: called back by peer_resume(). */
+void swarm_pause(struct peer *p);
+/* The picker had nothing for this peer: asked again when something changes. */
+void swarm_starve(struct peer *p);
+/* Blocks became free: starved peers are asked again at the end of the turn. */
+void swarm_kick(struct swarm *s);
+
+/* A handshake was received: false when it is ourselves or a second connection (p was dropped). */
+bool swarm_admit(struct peer *p);
+/* A block was taken from p; the other askers are cancelled. */
+void swarm_count(struct swarm *s, uint32_t received, uint32_t wasted);
+
+/* Marks p dead; `why` is for the log.  Frees it at the end of the turn. */
+void swarm_drop(struct peer *p, enum drop_reason reason, const char *why);
+
+#endif
