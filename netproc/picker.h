@@ -17,7 +17,10 @@ struct picker;
 /* A block: `block` is its number in the piece; bytes begin at block * BLOCK_BYTES. */
 struct picker_request {
 	uint32_t piece, block;
+	uint32_t asked_ms; /* low 32 bits of the time at which it was picked */
 };
+
+#define PICKER_QUEUE_MAX 2048u /* outstanding requests of one peer */
 
 /*
  * What the picker keeps for each connected peer; embedded in struct peer.
@@ -27,13 +30,35 @@ struct picker_peer {
 	uint32_t id;        /* of whoever is blamed: stays the same for one address over reconnects; chosen by the caller */
 	uint8_t *have;      /* bitfield, owned by the caller; NULL for a seed (has all) or for one that has none */
 	bool all;           /* a seed */
-	bool fast;          /* the caller's verdict (rate): slow peers do not open pieces late in endgame */
+	bool fast;          /* the caller's verdict (rate_is_fast): fast peers open pieces of their own, slow ones join open pieces first */
 	uint32_t have_count;
 	struct picker_request *queue; /* ring, owned by the picker */
 	uint32_t queue_head, queue_count, queue_cap;
 	struct picker_peer *prev, *next; /* the picker's own */
 	uint32_t last_piece; /* the picker's own: the open piece it works on */
+	uint32_t expected_ms; /* the caller's (rate_expected_ms, before picker_pick): when a block asked for now would be here; 0: unknown */
+	bool snubbed;         /* the caller's (rate): it answers nothing; what it was asked for may be asked of others at once */
+	/* From here on the picker's own. */
+	bool proven;          /* it took part in a piece that verified */
+	bool counted_all;     /* joined as a seed */
+	bool barren;          /* has no piece that is neither here nor open, as of barren_turn */
+	bool useless;         /* has no missing piece, as of useless_turn */
+	bool hungry;          /* in the list of those who found too little to ask for */
+	uint16_t slot;        /* its number among the connected peers */
+	uint32_t late;        /* requests taken back whose blocks may still come */
+	uint32_t trial;       /* blocks asked for before it was proven */
+	uint32_t next_piece;  /* after the one it opened last: the neighbour to prefer */
+	uint32_t sparse_at, witness; /* where to search on in its bitfield */
+	uint32_t barren_turn, useless_turn, hungry_supply;
+	uint64_t first_ms, heard_ms, steal_ms, walk_ms;
+	struct picker_peer *hungry_prev, *hungry_next;
 };
+
+/* The i-th outstanding request, 0 being the oldest. */
+static inline struct picker_request picker_queued(const struct picker_peer *peer, uint32_t i)
+{
+	return peer->queue[(peer->queue_head + i) & (peer->queue_cap - 1)];
+}
 
 enum picker_block {
 	PICKER_TAKE,      /* wanted: pass it on to diskproc, then call picker_passed_on() */
@@ -92,6 +117,14 @@ uint32_t picker_suspects(const struct picker *p, uint32_t piece, uint32_t attemp
 /* When one peer sent the whole rejected copy: its id, to be banned at once; else 0. */
 uint32_t picker_sole_sender(const struct picker *p, uint32_t piece, uint32_t attempt);
 uint32_t picker_attempts(const struct picker *p, uint32_t piece);
+
+/*
+ * After verdicts, give-backs and leaves: the peer that has waited longest of
+ * those whose last picker_pick() found less than they wanted, when there may be
+ * something for it now; it leaves the list (the next pick puts it back).  NULL:
+ * nobody waits, or there is nothing to be had.  Call it until NULL.
+ */
+struct picker_peer *picker_hungry(struct picker *p);
 
 /* An open piece that should wait on disk (no progress for 10 s while others wait for memory), or UINT32_MAX. */
 uint32_t picker_spill_candidate(struct picker *p, uint64_t now_ms);

@@ -1,0 +1,320 @@
+/*
+ * rarity.c - see rarity.h.  10.1 bytes a piece; nothing here scans all pieces
+ * for a block, and nothing allocates after rarity_init().
+ *
+ * Layout: order[] holds the idle pieces sorted by bucket (the number of peers
+ * that have the piece, seeds apart), the most common first, so that the rarest
+ * stand at the end: pieces are taken from there, and closing the gap costs one
+ * swap for each bucket that is rarer still, usually none.  Within a bucket the
+ * order means nothing: the search starts at a random place in it.
+ *
+ * A bitfield that comes or goes changes all counts at once; then the order is
+ * only marked stale and built anew by one counting sort when it is next searched.
+ *
+ * Invariants (rarity_check):
+ *  1. idle counts the pieces whose at[] lacks RARITY_OUT; idle_bits says which.
+ *  2. end[] falls from end[0] == idle to end[RARITY_BUCKETS] == 0.
+ *  3. unless stale, at[order[i]] == i for i < idle, and a piece stands within its bucket.
+ */
+#include "rarity.h"
+
+#include <endian.h>
+
+#include "bitfield.h"
+
+/* Neighbours are taken in runs of this many bytes: kind to disks, still random across peers. */
+#define RUN_BYTES (4u << 20)
+/* Pieces looked at among the rarest before a sparse bitfield is searched itself. */
+#define LOOK_RARE 192u
+/* Candidates from the peer's own bitfield of which the rarest is taken. */
+#define LOOK_SPARSE 8u
+
+static uint32_t bucket_of(const struct rarity *r, uint32_t piece)
+{
+	return min_u32(r->peers[piece], RARITY_BUCKETS - 1);
+}
+
+static uint32_t random_below(struct rarity *r, uint32_t n)
+{
+	r->chance ^= r->chance << 13;
+	r->chance ^= r->chance >> 7;
+	r->chance ^= r->chance << 17;
+	return (uint32_t)((r->chance >> 32) * n >> 32);
+}
+
+void rarity_init(struct rarity *r, uint32_t pieces, uint32_t piece_length, uint64_t chance)
+{
+	uint32_t i;
+
+	if (pieces >= RARITY_OUT)
+		bug("rarity: %u pieces", pieces);
+	memset(r, 0, sizeof *r);
+	r->pieces = pieces;
+	r->chance = chance ? chance : 88172645463325252u;
+	r->turn = 1;
+	for (r->run = 1; r->run <= RUN_BYTES / 2 / max_u32(piece_length, 1); r->run *= 2)
+		;
+	r->idle = pieces;
+	r->order = must_calloc(pieces, sizeof *r->order);
+	r->at = must_calloc(pieces, sizeof *r->at);
+	r->peers = must_calloc(pieces, sizeof *r->peers);
+	r->idle_bits = must_calloc(bitfield_bytes(pieces), 1);
+	for (i = 0; i < pieces; i++)
+		r->order[i] = r->at[i] = i;
+	memset(r->idle_bits, 0xff, pieces / 8);
+	for (i = pieces / 8 * 8; i < pieces; i++)
+		bitfield_set(r->idle_bits, i);
+	r->end[0] = pieces;
+}
+
+void rarity_release(struct rarity *r)
+{
+	free(r->order);
+	free(r->at);
+	free(r->peers);
+	free(r->idle_bits);
+	memset(r, 0, sizeof *r);
+}
+
+/* One counting sort by availability. */
+static void rebuild(struct rarity *r)
+{
+	uint32_t next[RARITY_BUCKETS], count[RARITY_BUCKETS] = { 0 }, i, b, sum = 0;
+
+	for (i = 0; i < r->pieces; i++)
+		if (rarity_is_idle(r, i))
+			count[bucket_of(r, i)]++;
+	r->end[RARITY_BUCKETS] = 0;
+	for (b = RARITY_BUCKETS; b-- > 0;) {
+		next[b] = sum;
+		sum += count[b];
+		r->end[b] = sum;
+	}
+	for (i = 0; i < r->pieces; i++)
+		if (rarity_is_idle(r, i)) {
+			b = bucket_of(r, i);
+			r->order[next[b]] = i;
+			r->at[i] = next[b]++;
+		}
+	r->stale = false;
+}
+
+static inline void place(struct rarity *r, uint32_t piece, uint32_t position)
+{
+	r->order[position] = piece;
+	r->at[piece] = position;
+}
+
+void rarity_take(struct rarity *r, uint32_t piece, uint32_t value)
+{
+	uint32_t b, hole = r->at[piece];
+
+	/* The gap wanders to the end: the last of each rarer bucket fills the one before. */
+	for (b = r->stale ? 0 : bucket_of(r, piece) + 1; b-- > 0;) {
+		uint32_t last = --r->end[b];
+		if (last != hole)
+			place(r, r->order[last], hole);
+		hole = last;
+	}
+	r->idle--;
+	r->at[piece] = value | RARITY_OUT;
+	bitfield_clear(r->idle_bits, piece);
+}
+
+void rarity_put(struct rarity *r, uint32_t piece)
+{
+	uint32_t b, bucket = bucket_of(r, piece), hole = r->end[0];
+
+	if (r->stale)
+		r->at[piece] = 0;
+	else {
+		r->end[0]++;
+		for (b = 0; b < bucket; b++) {
+			uint32_t first = r->end[b + 1]++;
+			if (first != hole)
+				place(r, r->order[first], hole);
+			hole = first;
+		}
+		place(r, piece, hole);
+	}
+	r->idle++;
+	r->turn++;
+	bitfield_set(r->idle_bits, piece);
+}
+
+/* Exchanges two places of the order. */
+static void swap(struct rarity *r, uint32_t a, uint32_t b)
+{
+	uint32_t piece = r->order[a];
+
+	place(r, r->order[b], a);
+	place(r, piece, b);
+}
+
+void rarity_more(struct rarity *r, uint32_t piece)
+{
+	uint32_t b = bucket_of(r, piece);
+
+	if (r->peers[piece] == UINT16_MAX)
+		bug("rarity: more than %u peers", UINT16_MAX);
+	r->peers[piece]++;
+	if (r->stale || !rarity_is_idle(r, piece) || b == RARITY_BUCKETS - 1)
+		return;
+	swap(r, r->at[piece], r->end[b + 1]);
+	r->end[b + 1]++;
+}
+
+void rarity_less(struct rarity *r, uint32_t piece)
+{
+	uint32_t b = bucket_of(r, piece);
+
+	if (!r->peers[piece])
+		bug("rarity: piece %u is had by less than no peer", piece);
+	r->peers[piece]--;
+	if (r->stale || !rarity_is_idle(r, piece) || bucket_of(r, piece) == b)
+		return;
+	swap(r, r->at[piece], r->end[b] - 1);
+	r->end[b]--;
+}
+
+/* For each piece of a bitfield, one by one when they are few, in bulk otherwise. */
+static void for_bits(struct rarity *r, const uint8_t *have, void (*one)(struct rarity *, uint32_t), int step)
+{
+	uint32_t i, k, bytes = (uint32_t)bitfield_bytes(r->pieces);
+	bool few = !r->stale && bitfield_count(have, r->pieces) <= r->pieces / 64 + 16;
+
+	if (!few)
+		r->stale = true;
+	for (i = 0; i < bytes; i++) {
+		if (!have[i])
+			continue;
+		for (k = i * 8; k < i * 8 + 8 && k < r->pieces; k++) {
+			if (!bitfield_get(have, k))
+				continue;
+			if (few)
+				one(r, k);
+			else
+				r->peers[k] = (uint16_t)(r->peers[k] + step);
+		}
+	}
+}
+
+void rarity_join(struct rarity *r, const uint8_t *have)
+{
+	for_bits(r, have, rarity_more, 1);
+}
+
+void rarity_leave(struct rarity *r, const uint8_t *have)
+{
+	for_bits(r, have, rarity_less, -1);
+}
+
+/* Eight bytes of the AND of two bitfields from byte i on; bit 63 is the first piece. */
+static uint64_t both_word(const uint8_t *a, const uint8_t *b, size_t i, size_t bytes)
+{
+	uint64_t x = 0, y = 0;
+	size_t n = bytes - i < 8 ? bytes - i : 8;
+
+	memcpy(&x, a + i, n);
+	memcpy(&y, b + i, n);
+	return be64toh(x & y);
+}
+
+uint32_t rarity_both(const uint8_t *a, const uint8_t *b, uint32_t pieces, uint32_t from)
+{
+	size_t bytes = bitfield_bytes(pieces), words = (bytes + 7) / 8, w, k;
+
+	if (!pieces)
+		return RARITY_NONE;
+	if (from >= pieces)
+		from = 0;
+	w = from / 64;
+	/* The word of `from` is looked at twice: its later part first, its earlier part last. */
+	for (k = 0; k <= words; k++, w = w + 1 == words ? 0 : w + 1) {
+		uint64_t v = both_word(a, b, w * 8, bytes);
+		if (k == 0)
+			v &= UINT64_MAX >> from % 64;
+		if (v) {
+			uint64_t piece = (uint64_t)w * 64 + (uint64_t)__builtin_clzll(v);
+			if (piece < pieces)
+				return (uint32_t)piece;
+		}
+	}
+	return RARITY_NONE;
+}
+
+/* The rarest of a few pieces of a peer that has little of what is rare in the swarm. */
+static uint32_t find_sparse(struct rarity *r, const struct rarity_want *w)
+{
+	uint32_t best = RARITY_NONE, from = *w->sparse_at, i, found, first = RARITY_NONE;
+
+	for (i = 0; i < LOOK_SPARSE; i++) {
+		found = rarity_both(w->have, r->idle_bits, r->pieces, from);
+		if (found == RARITY_NONE || found == first)
+			break;
+		if (first == RARITY_NONE)
+			first = found;
+		from = found + 1;
+		if (w->shared_only && rarity_sources(r, found) <= 1)
+			continue;
+		if (best == RARITY_NONE || r->peers[found] < r->peers[best])
+			best = found;
+	}
+	*w->sparse_at = from < r->pieces ? from : 0;
+	return best;
+}
+
+static bool fits(const struct rarity *r, const struct rarity_want *w, uint32_t piece, uint32_t bucket)
+{
+	return piece < r->pieces && rarity_is_idle(r, piece) && bucket_of(r, piece) == bucket &&
+	       (!w->have || bitfield_get(w->have, piece));
+}
+
+uint32_t rarity_find(struct rarity *r, const struct rarity_want *w)
+{
+	uint32_t b, i, look = LOOK_RARE, begin, size, at, piece;
+
+	if (r->stale)
+		rebuild(r);
+	/* A piece in bucket 0 is had by seeds only. */
+	for (b = w->have ? 1 : 0; b < RARITY_BUCKETS && look; b++) {
+		begin = r->end[b + 1];
+		size = r->end[b] - begin;
+		if (!size || (w->shared_only && b + r->seeds <= 1))
+			continue;
+		if (fits(r, w, w->neighbour, b) && w->neighbour & (r->run - 1))
+			return w->neighbour;
+		at = random_below(r, size);
+		for (i = 0; i < size && look; i++, look--) {
+			piece = r->order[begin + at];
+			if (!w->have || bitfield_get(w->have, piece)) {
+				uint32_t start = piece & ~(r->run - 1);
+				return fits(r, w, start, b) ? start : piece;
+			}
+			at = at + 1 == size ? 0 : at + 1;
+		}
+	}
+	return w->have && !look ? find_sparse(r, w) : RARITY_NONE;
+}
+
+#if defined(FUZZING) || defined(PICKER_CHECK)
+void rarity_check(const struct rarity *r)
+{
+	uint32_t i, b, idle = 0;
+
+	for (i = 0; i < r->pieces; i++) {
+		if (rarity_is_idle(r, i) != bitfield_get(r->idle_bits, i))
+			bug("rarity: idle bit of %u", i);
+		if (!rarity_is_idle(r, i))
+			continue;
+		idle++;
+		if (r->stale)
+			continue;
+		b = bucket_of(r, i);
+		if (r->order[r->at[i]] != i || r->at[i] >= r->end[b] || r->at[i] < r->end[b + 1])
+			bug("rarity: piece %u of bucket %u at %u", i, b, r->at[i]);
+	}
+	if (idle != r->idle || r->end[RARITY_BUCKETS] || (!r->stale && r->end[0] != idle))
+		bug("rarity: %u idle, counted %u, end %u", r->idle, idle, r->end[0]);
+}
+#endif
