@@ -1,0 +1,398 @@
+/*
+ * disk.c - see disk.h.  Runs after the lock; never blocks but in poll.
+ *
+ * Back-pressure: a packet of blocks is only taken when there is room for the
+ * answers in netproc's channel and, for tiny pieces, for the pieces.  Slots
+ * come back as fast as they are copied; what limits netproc is the budget,
+ * which it keeps itself and which store.c enforces.
+ */
+#include "disk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "bitfield.h"
+#include "log.h"
+#include "reader.h"
+#include "tell.h"
+
+#define PACKETS_PER_TURN 8
+#define RESULTS_PER_TURN 256u
+#define FREED_FLUSH 64u            /* a quarter of the slots: netproc never runs dry */
+#define ROOM_FOR_PACKET (4u << 10)  /* 64 SLOT_FREE or SPILLED */
+#define ROOM_FOR_RESULT (32u << 10) /* 128 BLAME and a verdict */
+#define SYNC_MS 30000u
+#define IN(s) (1u << (s))
+
+static int on_block(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+
+	(void)fd;
+	d->freed++;
+	return store_on_block(&d->store, message);
+}
+
+static int on_spill(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+
+	(void)fd;
+	return store_on_spill(&d->store, message);
+}
+
+static const struct permit net_permits[] = {
+	{ MSG_BLOCK, IN(NET_OPEN) | IN(NET_HELD), on_block },
+	{ MSG_SPILL, IN(NET_OPEN) | IN(NET_HELD), on_spill },
+};
+
+/* A new netproc's descriptors come one by one. */
+static int on_setup_fd(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+	const struct msg_setup_fd *m = message;
+	int *place = m->what == SETUP_DISK ? &d->next_net : m->what == SETUP_SLOTS ? &d->next_slots : NULL;
+
+	if (!place) {
+		close(fd);
+		return -1;
+	}
+	if (*place >= 0)
+		close(*place);
+	*place = fd;
+	if (m->what == SETUP_DISK)
+		d->next_epoch = m->epoch;
+	if (d->next_net >= 0 && d->next_slots >= 0) {
+		channel_close(&d->net);
+		store_forget(&d->store);
+	}
+	return 0;
+}
+
+static int on_shutdown(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+	const struct msg_shutdown *m = message;
+
+	(void)fd;
+	d->stopping = true;
+	d->store.hold = true;
+	d->stop_at_ms = now_ms() + m->grace_ms;
+	atomic_store(&d->work.stop, true);
+	return 0;
+}
+
+static const struct permit control_permits[] = {
+	{ MSG_SETUP_FD, IN(0), on_setup_fd },
+	{ MSG_SHUTDOWN, IN(0), on_shutdown },
+};
+
+void disk_init(struct disk *d, struct channel *control, const struct metainfo *m, const struct msg_disk_options *o, struct files *files,
+	       int spill_fd)
+{
+	memset(d, 0, sizeof *d);
+	d->control = control;
+	d->m = *m;
+	d->options = *o;
+	d->files = files;
+	d->net.fd = d->next_net = d->next_slots = -1;
+	d->prepare.kind = JOB_PREPARE;
+	d->sync.kind = JOB_SYNC;
+	work_init(&d->work, &d->m, files, spill_fd, o->read_only);
+	if (o->check_existing || o->read_only)
+		reader_init(&d->work);
+	store_init(&d->store, &d->m, o->budget_bytes, &d->work, spill_fd);
+	d->store.net = &d->net;
+	d->store.slots = &d->slots;
+	check_init(&d->check, &d->m, o->threads);
+}
+
+void disk_make_threads(struct disk *d)
+{
+	d->pool = pool_new(d->options.threads, work_run, work_warm, &d->work);
+	store_start(&d->store, d->pool);
+}
+
+int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
+{
+	int r;
+
+	if (d->slots.count)
+		slots_detach(&d->slots);
+	r = slots_attach(&d->slots, slots_fd, SLOT_COUNT);
+	close(slots_fd);
+	if (r < 0) {
+		d->slots.count = 0;
+		log_line(LOG_ERROR, TOPIC_IPC, "netproc: slots that are not sealed as they must be");
+		close(fd);
+		return -1;
+	}
+	channel_init(&d->net, fd, epoch, false, "netproc");
+	d->net_state = NET_QUIET;
+	d->have_next = 0;
+	d->freed = 0;
+	return 0;
+}
+
+static void fail(struct disk *d, const struct fault *f)
+{
+	if (d->stage == STAGE_FAILED)
+		return;
+	d->fault = *f;
+	d->stage = STAGE_FAILED;
+	d->store.hold = true;
+	d->error_due = true;
+	log_line(LOG_DETAIL, TOPIC_DISK, "storage failed: act %u, errno %d, file %u", f->act, f->error, f->file);
+}
+
+/* Bytes still to be written. */
+static uint64_t missing_bytes(const struct disk *d)
+{
+	uint64_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < d->m.h->piece_count; i++)
+		if (!bitfield_get(d->store.have, i))
+			n += layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
+	return n;
+}
+
+/* What is there is known. */
+static void checked(struct disk *d)
+{
+	bool all = d->store.verified_pieces == d->m.h->piece_count;
+
+	d->progress_due = true;
+	d->sync_at_ms = now_ms() + SYNC_MS;
+	if (d->options.read_only && !all) {
+		fail(d, &(struct fault){ DISK_ACT_FOREIGN, 0, UINT32_MAX });
+		return;
+	}
+	if (!all && missing_bytes(d) > files_space(d->files)) {
+		fail(d, &(struct fault){ DISK_ACT_SPACE, ENOSPC, UINT32_MAX });
+		return;
+	}
+	d->stage = STAGE_RUN;
+	pool_add(d->pool, POOL_SLOW, &d->prepare.link);
+}
+
+void disk_start(struct disk *d)
+{
+	d->stage = STAGE_CHECK;
+	d->progress_due = true;
+	if (!d->options.check_existing && !d->options.read_only)
+		d->check.next = d->m.h->piece_count;
+	check_more(&d->check, &d->store, d->pool, false);
+	if (check_ended(&d->check, &d->m))
+		checked(d);
+	pool_kick(d->pool);
+}
+
+static void sync_done(struct disk *d)
+{
+	d->syncing = false;
+	if (d->sync.fault.act) {
+		fail(d, &d->sync.fault);
+	} else if (d->stage == STAGE_SYNC) {
+		d->stage = STAGE_COMPLETE;
+		d->complete_due = d->progress_due = true;
+	}
+	if (d->stop_syncing)
+		d->stop_synced = true;
+}
+
+static void start_sync(struct disk *d)
+{
+	d->syncing = true;
+	d->sync.fault = (struct fault){ 0 };
+	d->store.unsynced_bytes = 0;
+	pool_add(d->pool, POOL_SLOW, &d->sync.link);
+}
+
+static void on_done(struct disk *d, struct job *j)
+{
+	switch (j->kind) {
+	case JOB_CHECK:
+		check_on_done(&d->check, &d->store, j);
+		if (d->check.fault.act)
+			fail(d, &d->check.fault);
+		else if (d->stage == STAGE_CHECK && !d->stopping && check_ended(&d->check, &d->m))
+			checked(d);
+		break;
+	case JOB_PREPARE:
+		d->prepared = true;
+		if (j->fault.act)
+			fail(d, &j->fault);
+		break;
+	case JOB_SYNC:
+		sync_done(d);
+		break;
+	default:
+		store_on_done(&d->store, j);
+		if (d->store.fault.act)
+			fail(d, &d->store.fault);
+		break;
+	}
+	d->progress_due = true;
+}
+
+void disk_results(struct disk *d)
+{
+	uint32_t n;
+
+	if (!d->done)
+		d->done = pool_collect(d->pool);
+	for (n = 0; d->done && n < RESULTS_PER_TURN; n++) {
+		struct pool_job *next = d->done->next;
+
+		/* A netproc that does not read what it is told gets no more; at the end nobody waits for it. */
+		if (d->net.fd >= 0 && channel_room(&d->net) < ROOM_FOR_RESULT && !d->stopping)
+			break;
+		on_done(d, (struct job *)d->done);
+		d->done = next;
+	}
+	if (d->stage == STAGE_CHECK)
+		check_more(&d->check, &d->store, d->pool, d->stopping);
+	pool_kick(d->pool);
+}
+
+static bool net_may_be_read(const struct disk *d)
+{
+	return d->net.fd >= 0 && channel_room(&d->net) >= ROOM_FOR_RESULT && store_has_room(&d->store);
+}
+
+enum channel_result disk_serve_net(struct disk *d)
+{
+	enum channel_result r = CHANNEL_OK;
+	int i;
+
+	for (i = 0; i < PACKETS_PER_TURN && r == CHANNEL_OK && net_may_be_read(d); i++) {
+		r = channel_dispatch(&d->net, net_permits, ARRAY_LEN(net_permits), &d->net_state, d, 1);
+		pool_kick(d->pool);
+		if (d->freed >= FREED_FLUSH) {
+			(void)channel_flush(&d->net);
+			d->freed = 0;
+		}
+	}
+	return r;
+}
+
+/* What follows from how things stand: each line is a move of the stage, or a message that is due. */
+void disk_advance(struct disk *d, uint64_t now)
+{
+	bool all = d->store.verified_pieces == d->m.h->piece_count;
+
+	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store)) {
+		/* On failure there is no netproc, and the parent knows from the log. */
+		(void)!disk_attach(d, d->next_net, d->next_epoch, d->next_slots);
+		d->next_net = d->next_slots = -1;
+	}
+	if (d->stage == STAGE_RUN && all && d->prepared && !d->syncing && !d->stopping) {
+		d->stage = STAGE_SYNC;
+		d->progress_due = true;
+		if (d->options.read_only)
+			sync_done(d);
+		else
+			start_sync(d);
+	}
+	if (d->stage == STAGE_RUN && !d->stopping && !d->syncing && now >= d->sync_at_ms) {
+		if (d->store.unsynced_bytes)
+			start_sync(d);
+		d->sync_at_ms = now + SYNC_MS;
+	}
+	if (d->stopping && !d->stop_syncing && !pool_busy(d->pool) && !d->done) {
+		d->stop_syncing = true;
+		if (d->options.read_only || d->stage == STAGE_COMPLETE)
+			d->stop_synced = true;
+		else
+			start_sync(d);
+	}
+	tell_netproc(d);
+	tell_parent(d, now);
+	pool_kick(d->pool);
+}
+
+/* Until something is due; -1: nothing is. */
+static int wait_ms(const struct disk *d, uint64_t now)
+{
+	uint64_t due = UINT64_MAX;
+
+	if (d->stopping)
+		due = d->stop_at_ms;
+	if (d->stage == STAGE_RUN)
+		due = min_u64(due, d->sync_at_ms);
+	if (d->progress_due)
+		due = min_u64(due, d->progress_at_ms);
+	if (due == UINT64_MAX)
+		return -1;
+	return due <= now ? 0 : (int)min_u64(due - now, 60000);
+}
+
+/* 0, or -1: the parent is gone; -2: it broke the contract. */
+static int serve_control(struct disk *d)
+{
+	uint32_t state = 0;
+	enum channel_result r = channel_dispatch(d->control, control_permits, ARRAY_LEN(control_permits), &state, d, 4);
+
+	if (r == CHANNEL_CLOSED)
+		return -1;
+	if (r != CHANNEL_VIOLATION)
+		return 0;
+	log_line(LOG_ERROR, TOPIC_IPC, "parent: %s", channel_violation());
+	return -2;
+}
+
+static bool net_ended(struct disk *d, enum channel_result r)
+{
+	if (r == CHANNEL_VIOLATION) {
+		log_line(LOG_ERROR, TOPIC_IPC, "netproc: %s%s%s", channel_violation(), d->store.why ? ": " : "", d->store.why ? d->store.why : "");
+		return true;
+	}
+	if (r == CHANNEL_CLOSED) {
+		log_line(LOG_INFO, TOPIC_IPC, "netproc closed its channel");
+		channel_close(&d->net);
+	}
+	return false;
+}
+
+enum disk_turn disk_turn(struct disk *d, uint32_t *status)
+{
+	bool read_net = net_may_be_read(d);
+	struct pollfd p[3] = {
+		{ .fd = d->control->fd, .events = (short)(POLLIN | (channel_wants_write(d->control) ? POLLOUT : 0)) },
+		{ .fd = d->net.fd, .events = (short)((read_net ? POLLIN : 0) | (channel_wants_write(&d->net) ? POLLOUT : 0)) },
+		{ .fd = pool_event(d->pool), .events = POLLIN },
+	};
+	uint64_t now = now_ms();
+	bool stuck = d->done && d->net.fd >= 0 && channel_room(&d->net) < ROOM_FOR_RESULT && !d->stopping;
+	int r, wait = (d->done && !stuck) || !pool_sleep(d->pool) ? 0 : wait_ms(d, now);
+
+	*status = 0;
+	if (poll(p, 3, stuck && wait == 0 ? 100 : wait) < 0 && errno != EINTR)
+		bug("poll: errno %d", errno);
+	if (p[2].revents)
+		pool_clear_event(d->pool);
+	if (p[0].revents && (r = serve_control(d)) < 0)
+		return r == -1 ? DISK_ENDED : DISK_VIOLATION;
+	disk_results(d);
+	if (p[1].revents & (POLLIN | POLLHUP | POLLERR) && d->net.fd >= 0) {
+		/* A full channel whose other end is gone would never be read again. */
+		enum channel_result c = read_net || !(p[1].revents & (POLLHUP | POLLERR)) ? disk_serve_net(d) : CHANNEL_CLOSED;
+
+		if (net_ended(d, c))
+			return DISK_VIOLATION;
+	}
+	now = now_ms();
+	disk_advance(d, now);
+	if (d->net.fd >= 0 && channel_flush(&d->net) < 0)
+		(void)net_ended(d, CHANNEL_CLOSED);
+	d->freed = 0;
+	if (channel_flush(d->control) < 0)
+		return DISK_ENDED;
+	if (d->stopping && (d->stop_synced || now >= d->stop_at_ms)) {
+		*status = !d->stop_synced || d->stage == STAGE_FAILED;
+		return DISK_ENDED;
+	}
+	return DISK_GO_ON;
+}

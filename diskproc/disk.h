@@ -1,0 +1,83 @@
+/*
+ * disk.h - diskproc as a whole: its stages, its two conversations, its loop.
+ *
+ *	STAGE_CHECK     what is there is read and hashed       disk_start()
+ *	STAGE_RUN       blocks are taken                       checked()
+ *	STAGE_SYNC      all verified; everything is synced     run_next()
+ *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
+ *	STAGE_FAILED    DISK_ERROR was said; blocks are dropped  fail()
+ *
+ * SHUTDOWN may come in any stage: jobs end, what was written is synced, BYE.
+ * A netproc may come, go, and come anew in any stage.
+ */
+#ifndef DISKPROC_DISK_H
+#define DISKPROC_DISK_H
+
+#include "check.h"
+#include "messages.h"
+
+enum stage { STAGE_CHECK, STAGE_RUN, STAGE_SYNC, STAGE_COMPLETE, STAGE_FAILED };
+
+/* Of the conversation with netproc: what may come depends on it. */
+enum net_state {
+	NET_QUIET, /* it was not told what is there: it may say nothing */
+	NET_OPEN,
+	NET_HELD,  /* HOLD was sent: blocks under way are dropped */
+};
+
+struct disk {
+	struct channel *control;   /* the parent; not owned */
+	struct channel net;        /* fd -1: no netproc */
+	struct slots slots;
+	struct metainfo m;
+	struct msg_disk_options options;
+	struct files *files;
+	struct work work;
+	struct pool *pool;
+	struct store store;
+	struct check check;
+	struct job prepare, sync;
+	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
+	enum stage stage;
+	uint32_t net_state;        /* enum net_state */
+	uint32_t have_next;        /* HAVE_BITS were sent up to here */
+	bool prepared;             /* JOB_PREPARE came back */
+	bool syncing;              /* JOB_SYNC is under way */
+	bool stopping;             /* SHUTDOWN came */
+	bool stop_syncing;         /* the last sync was begun, after the last job */
+	bool stop_synced;
+	bool progress_due;
+	bool error_due, complete_due; /* to be told to the parent as soon as it takes it */
+	struct fault fault;
+	uint64_t stop_at_ms, progress_at_ms, sync_at_ms;
+	uint32_t freed;            /* SLOT_FREE pushed since the last flush */
+	/* A new netproc's, until both are there and the old one's jobs are done; -1 each. */
+	int next_net, next_slots;
+	uint32_t next_epoch;
+};
+
+/* Before the lock.  The form was validated; files are owned from now on. */
+void disk_init(struct disk *d, struct channel *control, const struct metainfo *m, const struct msg_disk_options *o, struct files *files,
+	       int spill_fd);
+/* Makes the threads: after Landlock, before the lock. */
+void disk_make_threads(struct disk *d);
+
+/* A netproc: its channel and slots.  Both descriptors are taken.  0, or -1 when the slots are not what they must be. */
+int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd) MUST_CHECK;
+
+/* After GO: begins. */
+void disk_start(struct disk *d);
+
+enum disk_turn { DISK_GO_ON, DISK_ENDED, DISK_VIOLATION };
+/*
+ * One turn of the loop.  DISK_ENDED: SHUTDOWN was served, or the parent is gone;
+ * DISK_VIOLATION: somebody broke the contract (it was logged).  *status is for BYE.
+ */
+enum disk_turn disk_turn(struct disk *d, uint32_t *status) MUST_CHECK;
+
+/* Parts of a turn, for tests and fuzzing. */
+enum channel_result disk_serve_net(struct disk *d) MUST_CHECK;
+void disk_results(struct disk *d);
+void disk_advance(struct disk *d, uint64_t now);
+
+#endif

@@ -1,0 +1,365 @@
+/*
+ * files.c - see files.h.
+ *
+ * Invariants, under the lock: a handle with refs > 0 is not closed; handles are
+ * in the list from the last used to the first; entry.slot - 1 is the file's
+ * handle or 0 when it is closed.  No more handles than max_open, but always
+ * one for each worker, so that whoever needs one finds one without refs.
+ */
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+enum {
+	ENTRY_KNOWN = 1,  /* made or accepted in this run: must be there from now on */
+	ENTRY_DIRTY = 2,  /* written, or left by an earlier run, and not synced */
+	ENTRY_ABSENT = 4, /* was looked for and is not there */
+};
+
+struct entry {
+	uint16_t slot;
+	uint8_t state;
+};
+
+struct handle {
+	int fd;
+	uint32_t file;
+	uint32_t refs;
+	uint32_t newer, older; /* handle numbers; NONE at the ends */
+};
+#define NONE UINT32_MAX
+
+struct files {
+	const struct metainfo *m;
+	struct place place;
+	int single;
+	bool existing, read_only;
+	struct fault broken; /* the single file is not what it must be */
+	pthread_mutex_t lock;
+	struct entry *entries;  /* one for each file */
+	struct handle *handles;
+	uint32_t handle_count, used;
+	uint32_t newest, oldest;
+	bool dirs_dirty; /* names were made, or left by an earlier run, and not synced */
+};
+
+/* The one file: taken as it is, with its length set. */
+static void accept_single(struct files *f)
+{
+	uint64_t size, length = f->m->h->total_length;
+
+	if (place_check(&f->place, f->single, !f->read_only, &size, &f->broken) < 0) {
+		f->broken.file = 0;
+		return;
+	}
+	if (!f->read_only && size != length && ftruncate(f->single, (off_t)length) < 0)
+		f->broken = (struct fault){ DISK_ACT_SIZE, errno, 0 };
+	f->entries[0].state = ENTRY_KNOWN | ENTRY_DIRTY;
+}
+
+struct files *files_new(const struct metainfo *m, const struct files_options *o)
+{
+	struct files *f = must_calloc(1, sizeof *f);
+	struct stat st;
+
+	f->m = m;
+	f->single = o->single;
+	f->existing = o->existing || o->read_only;
+	f->read_only = o->read_only;
+	f->newest = f->oldest = NONE;
+	f->dirs_dirty = o->existing && !o->read_only;
+	f->handle_count = min_u32(max_u32(o->max_open, o->threads + 2), FILES_MAX_OPEN);
+	pthread_mutex_init(&f->lock, NULL);
+	f->entries = must_calloc(m->h->file_count, sizeof *f->entries);
+	f->handles = must_calloc(f->handle_count, sizeof *f->handles);
+	if (place_init(&f->place, o->single >= 0 ? o->single : o->root) < 0)
+		bug("fstat of the root: errno %d", errno);
+	if (o->also_device >= 0 && fd_stat(o->also_device, &st) == 0)
+		f->place.device2 = st.st_dev;
+	if (f->single >= 0)
+		accept_single(f);
+	return f;
+}
+
+void files_free(struct files *f)
+{
+	uint32_t i;
+
+	for (i = 0; i < f->used; i++)
+		if (f->handles[i].fd >= 0)
+			close(f->handles[i].fd);
+	pthread_mutex_destroy(&f->lock);
+	free(f->handles);
+	free(f->entries);
+	free(f);
+}
+
+static const char *path_of(const struct files *f, uint32_t file)
+{
+	return metainfo_str(f->m, metainfo_files(f->m)[file].path);
+}
+
+static void unlink_handle(struct files *f, uint32_t i)
+{
+	struct handle *h = &f->handles[i];
+
+	if (h->newer != NONE)
+		f->handles[h->newer].older = h->older;
+	else
+		f->newest = h->older;
+	if (h->older != NONE)
+		f->handles[h->older].newer = h->newer;
+	else
+		f->oldest = h->newer;
+}
+
+static void link_newest(struct files *f, uint32_t i)
+{
+	struct handle *h = &f->handles[i];
+
+	h->newer = NONE;
+	h->older = f->newest;
+	if (f->newest != NONE)
+		f->handles[f->newest].newer = i;
+	else
+		f->oldest = i;
+	f->newest = i;
+}
+
+/* A handle that is free, out of the list: a new one, or the oldest that nobody holds. */
+static uint32_t free_handle(struct files *f)
+{
+	uint32_t i;
+
+	if (f->used < f->handle_count)
+		return f->used++;
+	for (i = f->oldest; i != NONE && f->handles[i].refs; i = f->handles[i].newer)
+		;
+	if (i == NONE)
+		bug("all %u handles are held", f->handle_count);
+	if (f->handles[i].fd >= 0) {
+		close(f->handles[i].fd);
+		f->entries[f->handles[i].file].slot = 0;
+	}
+	unlink_handle(f, i);
+	return i;
+}
+
+/* What was opened: is it ours, and has it its length? */
+static int accept_file(struct files *f, uint32_t file, int fd, bool made, struct fault *fault)
+{
+	uint64_t length = metainfo_files(f->m)[file].length, size;
+	struct entry *e = &f->entries[file];
+
+	if (place_check(&f->place, fd, !f->read_only, &size, fault) < 0)
+		return -1;
+	if (f->read_only)
+		return 0;
+	if (e->state & ENTRY_KNOWN && size != length) {
+		/* Somebody else changed it while we worked. */
+		*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = ESTALE };
+		return -1;
+	}
+	if (size != length && ftruncate(fd, (off_t)length) < 0) {
+		*fault = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
+		return -1;
+	}
+	if (made)
+		f->dirs_dirty = true;
+	if (!(e->state & ENTRY_KNOWN))
+		e->state |= ENTRY_DIRTY;
+	return 0;
+}
+
+/* Opens or makes the file.  The descriptor, or -1; -1 with fault->act 0: it is not there and was only to be read. */
+static int open_file(struct files *f, uint32_t file, enum files_want want, struct fault *fault)
+{
+	struct entry *e = &f->entries[file];
+	bool look = f->existing || e->state & ENTRY_KNOWN, made = false;
+	int fd = -1;
+
+	*fault = (struct fault){ .act = DISK_ACT_OPEN, .error = ENOENT };
+	if (look && !(e->state & ENTRY_ABSENT))
+		fd = place_open(&f->place, path_of(f, file), f->read_only ? PLACE_READ : PLACE_WRITE, fault);
+	if (fd < 0 && fault->error == ENOENT && fault->act == DISK_ACT_OPEN && !(e->state & ENTRY_KNOWN)) {
+		e->state |= ENTRY_ABSENT;
+		if (want == FILES_READ) {
+			fault->act = 0;
+			return -1;
+		}
+		fd = place_open(&f->place, path_of(f, file), PLACE_CREATE, fault);
+		made = true;
+	}
+	if (fd < 0)
+		goto fail;
+	if (accept_file(f, file, fd, made, fault) < 0) {
+		close(fd);
+		goto fail;
+	}
+	e->state = (uint8_t)((e->state | ENTRY_KNOWN) & ~ENTRY_ABSENT);
+	*fault = (struct fault){ 0 };
+	return fd;
+fail:
+	fault->file = file;
+	return -1;
+}
+
+int files_get(struct files *f, uint32_t file, enum files_want want, struct fault *fault)
+{
+	struct entry *e = &f->entries[file];
+	struct handle *h;
+	int fd;
+
+	pthread_mutex_lock(&f->lock);
+	*fault = f->broken;
+	if (f->single >= 0) {
+		fd = f->broken.act ? -1 : f->single;
+	} else if (e->slot) {
+		h = &f->handles[e->slot - 1];
+		unlink_handle(f, e->slot - 1u);
+		link_newest(f, e->slot - 1u);
+		h->refs++;
+		fd = h->fd;
+	} else {
+		fd = open_file(f, file, want, fault);
+		if (fd >= 0) {
+			uint32_t i = free_handle(f);
+
+			f->handles[i] = (struct handle){ .fd = fd, .file = file, .refs = 1 };
+			link_newest(f, i);
+			e->slot = (uint16_t)(i + 1);
+		}
+	}
+	if (fd >= 0 && want == FILES_WRITE)
+		e->state |= ENTRY_DIRTY;
+	pthread_mutex_unlock(&f->lock);
+	return fd;
+}
+
+void files_put(struct files *f, uint32_t file)
+{
+	if (f->single >= 0)
+		return;
+	pthread_mutex_lock(&f->lock);
+	if (!f->entries[file].slot || !f->handles[f->entries[file].slot - 1].refs)
+		bug("file %u is not held", file);
+	f->handles[f->entries[file].slot - 1].refs--;
+	pthread_mutex_unlock(&f->lock);
+}
+
+int files_make_empty(struct files *f, struct fault *fault)
+{
+	const struct metainfo_file *row = metainfo_files(f->m);
+	uint32_t i;
+
+	*fault = f->broken;
+	if (fault->act)
+		return -1;
+	for (i = 0; i < f->m->h->file_count; i++) {
+		if (row[i].length || !layout_on_disk(&row[i]))
+			continue;
+		if (files_get(f, i, FILES_WRITE, fault) < 0)
+			return -1;
+		files_put(f, i);
+	}
+	return 0;
+}
+
+int files_audit(struct files *f, struct fault *fault)
+{
+	const struct metainfo_file *row = metainfo_files(f->m);
+	struct stat st;
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count; i++) {
+		int fd;
+
+		if (!layout_on_disk(&row[i]))
+			continue;
+		fd = files_get(f, i, FILES_READ, fault);
+		if (fd < 0 && fault->act)
+			return -1;
+		if (fd < 0 || fd_stat(fd, &st) < 0 || (uint64_t)st.st_size != row[i].length) {
+			*fault = (struct fault){ DISK_ACT_FOREIGN, fd < 0 ? ENOENT : EINVAL, i };
+			if (fd >= 0)
+				files_put(f, i);
+			return -1;
+		}
+		files_put(f, i);
+	}
+	return 0;
+}
+
+static int sync_dirs(struct files *f, struct fault *fault)
+{
+	const struct metainfo_file *row = metainfo_files(f->m);
+	const char *before = "";
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count; i++) {
+		bool known;
+
+		pthread_mutex_lock(&f->lock);
+		known = f->entries[i].state & ENTRY_KNOWN;
+		pthread_mutex_unlock(&f->lock);
+		if (!known || !layout_on_disk(&row[i]))
+			continue;
+		if (place_sync_dirs(&f->place, path_of(f, i), before, fault) < 0) {
+			fault->file = i;
+			return -1;
+		}
+		before = path_of(f, i);
+	}
+	return 0;
+}
+
+int files_sync(struct files *f, struct fault *fault)
+{
+	uint32_t i;
+	bool dirs;
+
+	for (i = 0; i < f->m->h->file_count; i++) {
+		bool dirty;
+		int fd, r;
+
+		/* Cleared first: a write that comes during the sync makes it dirty again. */
+		pthread_mutex_lock(&f->lock);
+		dirty = f->entries[i].state & ENTRY_DIRTY;
+		f->entries[i].state = (uint8_t)(f->entries[i].state & ~ENTRY_DIRTY);
+		pthread_mutex_unlock(&f->lock);
+		if (!dirty)
+			continue;
+		fd = files_get(f, i, FILES_READ, fault);
+		if (fd < 0) {
+			if (!fault->act)
+				*fault = (struct fault){ DISK_ACT_SYNC, ENOENT, i };
+			return -1;
+		}
+		r = fdatasync(fd);
+		if (r < 0)
+			*fault = (struct fault){ DISK_ACT_SYNC, errno, i };
+		files_put(f, i);
+		if (r < 0)
+			return -1;
+	}
+	pthread_mutex_lock(&f->lock);
+	dirs = f->dirs_dirty && f->single < 0;
+	f->dirs_dirty = false;
+	pthread_mutex_unlock(&f->lock);
+	return dirs ? sync_dirs(f, fault) : 0;
+}
+
+uint64_t files_space(const struct files *f)
+{
+	struct statfs s;
+
+	/* A file system without a size (some network and memory ones) says 0 blocks. */
+	if (fstatfs(f->place.root, &s) < 0 || !s.f_blocks)
+		return UINT64_MAX;
+	return (uint64_t)s.f_bavail * (uint64_t)s.f_frsize;
+}

@@ -1,0 +1,53 @@
+/*
+ * files.h - the files of this download: opened when needed, at most so many at once, synced.
+ *
+ * Called by the workers, many at a time; one lock over the table.  A file is
+ * made (exclusively) by the first write, with its exact length and holes.  What
+ * was there before is accepted only when it was said that it may be, is a
+ * regular file on our device and has one name.  Nothing here writes a byte of
+ * payload.
+ */
+#ifndef DISKPROC_FILES_H
+#define DISKPROC_FILES_H
+
+#include "layout.h"
+#include "place.h"
+
+#define FILES_MAX_OPEN 900u /* below the limit of descriptors that this process has */
+
+struct files;
+
+struct files_options {
+	int root;         /* directory, or -1; owned by files from now on */
+	int single;       /* the one file, or -1; owned by files from now on */
+	bool existing;    /* files may be there from an earlier run */
+	bool read_only;
+	uint32_t max_open;
+	uint32_t threads; /* workers that may hold a file at once */
+	int also_device;  /* a descriptor whose device files may be on too, or -1 */
+};
+
+enum files_want { FILES_READ, FILES_WRITE };
+
+/* Before the lock.  A single file that is not what it must be is a fault of whoever asks for it later. */
+struct files *files_new(const struct metainfo *m, const struct files_options *o);
+void files_free(struct files *f);
+
+/*
+ * The descriptor of a file, held until files_put().  FILES_WRITE makes it when
+ * it is not there; FILES_READ gives -1 with fault->act 0 when it is not there.
+ */
+int files_get(struct files *f, uint32_t file, enum files_want want, struct fault *fault) MUST_CHECK;
+void files_put(struct files *f, uint32_t file);
+
+/* Makes the empty files, and the directories above them.  Slow lane. */
+int files_make_empty(struct files *f, struct fault *fault) MUST_CHECK;
+/* Read-only: whether each file is there with its exact length.  Slow lane. */
+int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
+/* fdatasync of each file written since the last sync, and of directories when files were made.  Slow lane. */
+int files_sync(struct files *f, struct fault *fault) MUST_CHECK;
+
+/* Bytes free for us on the file system; UINT64_MAX when it does not say. */
+uint64_t files_space(const struct files *f);
+
+#endif

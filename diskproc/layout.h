@@ -1,0 +1,47 @@
+/*
+ * layout.h - which bytes of which files a range of the payload is: pure arithmetic.
+ *
+ * BEP 3: the payload is all files in the order of the table, end to end.  Empty
+ * files and symlink entries never take part; padding files (BEP 47) do, but are
+ * zeros that nobody writes.
+ */
+#ifndef DISKPROC_LAYOUT_H
+#define DISKPROC_LAYOUT_H
+
+#include "metainfo.h"
+
+/* A part of one file. */
+struct span {
+	uint32_t file;   /* index in the form's table */
+	bool pad;        /* zeros, not on disk */
+	uint64_t offset; /* in the file */
+	uint64_t length; /* at least 1 */
+};
+
+/* A walk over a range of the payload; borrows the form. */
+struct layout_walk {
+	const struct metainfo_file *files;
+	uint32_t file, count;
+	uint64_t at, left;
+};
+
+/* Starts at payload byte `begin`, for `length` bytes; both within total_length.  Binary search. */
+void layout_seek(struct layout_walk *w, const struct metainfo *m, uint64_t begin, uint64_t length);
+/* The next span; false at the end. */
+bool layout_next(struct layout_walk *w, struct span *s);
+
+static inline uint64_t layout_piece_begin(const struct metainfo *m, uint32_t piece)
+{
+	return (uint64_t)piece * m->h->piece_length;
+}
+
+/* Whether this row of the table is a file that exists on disk (maybe empty). */
+static inline bool layout_on_disk(const struct metainfo_file *f)
+{
+	return !(f->flags & (METAINFO_FILE_PAD | METAINFO_FILE_SYMLINK));
+}
+
+/* Bytes of the range that are on disk: padding not counted. */
+uint64_t layout_disk_bytes(const struct metainfo *m, uint64_t begin, uint64_t length);
+
+#endif

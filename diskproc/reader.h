@@ -1,0 +1,17 @@
+/*
+ * reader.h - hashes what is in the files already: the check at the start.
+ */
+#ifndef DISKPROC_READER_H
+#define DISKPROC_READER_H
+
+#include "work.h"
+
+#define READER_CHUNK (256u << 10) /* read at once: stays in the cache until it is hashed */
+
+/* Checks the pieces of the job and sets their bits in found[].  A file that is not there is no fault; what cannot be read is. */
+void reader_check(struct work *w, uint32_t worker, struct job *j);
+
+/* Before the first check: the hash of a piece of zeros, by which holes are judged without reading them. */
+void reader_init(struct work *w);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * store.h - open pieces: from blocks in slots to verified pieces on disk.
+ *
+ * The loop's own; workers see only the job inside a piece.  A piece is
+ *
+ *	open        some blocks are in its private buffer             store_on_block()
+ *	spilled     it has no buffer; its blocks are in a region      after SPILL
+ *	complete    all blocks are in its buffer; hashed and written  piece_next()
+ *
+ * and then VERIFIED (store_on_done(): hash matched and write done) or REJECTED;
+ * either way it is gone from here.  A block that is there is never overwritten:
+ * what was hashed is what is written.  Memory: budget_bytes, mapped at start.
+ */
+#ifndef DISKPROC_STORE_H
+#define DISKPROC_STORE_H
+
+#include "blame.h"
+#include "buffers.h"
+#include "channel.h"
+#include "slots.h"
+#include "spill.h"
+#include "work.h"
+
+/* Pieces above this are hashed while they grow, in steps of at least PREFIX_STEP. */
+#define PREFIX_PIECE (4u << 20)
+#define PREFIX_STEP (1u << 20)
+
+struct piece;
+
+struct store {
+	const struct metainfo *m;
+	struct pool *pool;
+	struct work *work;
+	struct channel *net;       /* verdicts go here; fd -1 when nobody listens */
+	const struct slots *slots; /* blocks come from here */
+	struct buffers buffers;
+	struct spill spill;
+	struct blame blame;
+	uint64_t budget_bytes;
+	uint64_t memory_bytes;     /* of pieces that have a buffer */
+	struct piece **map;        /* open pieces by index; chained */
+	uint32_t map_mask;
+	struct piece *spare;       /* free structs, LIFO; owned */
+	uint32_t words;            /* of a bitmap of blocks */
+	uint32_t open_count, busy_count;
+	uint8_t *have;             /* bitfield: verified */
+	uint32_t verified_pieces, rejected_pieces;
+	uint64_t verified_bytes;
+	uint64_t unsynced_bytes;   /* written since this was last set to 0 */
+	struct fault fault;        /* the first that a job met */
+	bool hold;                 /* blocks are dropped */
+	const char *why;           /* of the last broken contract: a constant string */
+};
+
+/* Before the lock: maps the memory.  budget_bytes is raised to four pieces. */
+void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, int spill_fd);
+/* When the threads are there. */
+void store_start(struct store *s, struct pool *pool);
+/* Frees all; no job may be busy.  For tests. */
+void store_release(struct store *s);
+
+/* A piece that is there already. */
+void store_set_have(struct store *s, uint32_t piece);
+
+/* Whether a packet of blocks can be taken now; false: wait for jobs. */
+bool store_has_room(const struct store *s);
+
+/* 0, or -1: netproc broke the contract (s->why). */
+int store_on_block(struct store *s, const struct msg_block *m) MUST_CHECK;
+int store_on_spill(struct store *s, const struct msg_spill *m) MUST_CHECK;
+
+/* A job of a piece came back. */
+void store_on_done(struct store *s, struct job *j);
+
+/* Drops what is open; pieces in a worker are dropped when they come back (a verified one still counts). */
+void store_forget(struct store *s);
+
+/* Pieces in a worker. */
+static inline uint32_t store_busy(const struct store *s) { return s->busy_count; }
+
+#endif

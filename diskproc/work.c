@@ -1,0 +1,147 @@
+/*
+ * work.c - see work.h.  Runs in the workers, after the lock.
+ */
+#include "work.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "siphash.h"
+#include "slots.h"
+#include "spill.h"
+#include "writer.h"
+#include "reader.h"
+
+void work_init(struct work *w, const struct metainfo *m, struct files *files, int spill_fd, bool read_only)
+{
+	uint32_t i;
+
+	memset(w, 0, sizeof *w);
+	w->m = m;
+	w->files = files;
+	w->spill_fd = spill_fd;
+	w->read_only = read_only;
+	atomic_init(&w->stop, false);
+	atomic_init(&w->holes, true);
+	random_bytes(w->sum_key, sizeof w->sum_key);
+	/* Fetched once: each implicit fetch would take a lock and look in a table. */
+	w->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	if (!w->sha1)
+		bug("libcrypto has no SHA-1");
+	for (i = 0; i <= POOL_MAX_THREADS; i++) {
+		w->thread[i].hash = EVP_MD_CTX_new();
+		if (!w->thread[i].hash)
+			bug("no memory for a digest");
+	}
+}
+
+void work_release(struct work *w)
+{
+	uint32_t i;
+
+	for (i = 0; i <= POOL_MAX_THREADS; i++) {
+		EVP_MD_CTX_free(w->thread[i].hash);
+		free(w->thread[i].chunk);
+	}
+	EVP_MD_free(w->sha1);
+}
+
+void work_hash_start(const struct work *w, EVP_MD_CTX *c)
+{
+	if (!EVP_DigestInit_ex2(c, w->sha1, NULL))
+		bug("digest init");
+}
+
+void work_warm(void *self, uint32_t worker)
+{
+	struct work *w = self;
+	uint8_t digest[20];
+	EVP_MD_CTX *c = w->thread[worker].hash;
+
+	/* A thread's first digest makes libcrypto's state of that thread. */
+	work_hash_start(w, c);
+	if (!EVP_DigestUpdate(c, "", 1) || !EVP_DigestFinal_ex(c, digest, NULL))
+		bug("digest");
+}
+
+static void hash_part(struct job *j, uint32_t end)
+{
+	if (!EVP_DigestUpdate(j->hash, j->buffer + j->hashed, end - j->hashed))
+		bug("digest update");
+	j->hashed = end;
+}
+
+static void hash_piece(struct work *w, uint32_t worker, struct job *j)
+{
+	EVP_MD_CTX *c = j->hash;
+	uint8_t digest[20];
+
+	if (c) {
+		hash_part(j, j->bytes);
+	} else {
+		c = w->thread[worker].hash;
+		work_hash_start(w, c);
+		if (!EVP_DigestUpdate(c, j->buffer, j->bytes))
+			bug("digest update");
+	}
+	if (!EVP_DigestFinal_ex(c, digest, NULL))
+		bug("digest final");
+	j->good = !memcmp(digest, metainfo_hash(w->m, j->piece), sizeof digest);
+	if (!j->good || j->want_sums) {
+		uint32_t i, at, blocks = j->bytes / SLOT_BYTES + (j->bytes % SLOT_BYTES != 0);
+
+		/* Without memory nobody is blamed: blame_* take NULL. */
+		j->sums = malloc(blocks * sizeof *j->sums);
+		for (i = at = 0; j->sums && i < blocks; i++, at += SLOT_BYTES)
+			j->sums[i] = siphash(w->sum_key, j->buffer + at, min_u32(SLOT_BYTES, j->bytes - at));
+	}
+}
+
+static void move_spill(struct work *w, struct job *j)
+{
+	uint32_t length = w->m->h->piece_length;
+	int r;
+
+	if (j->kind == JOB_SPILL)
+		r = spill_write(w->spill_fd, length, j->region, j->buffer, j->bytes, j->blocks);
+	else
+		r = spill_read(w->spill_fd, length, j->region, j->buffer, j->bytes, j->blocks);
+	if (r < 0)
+		j->fault = (struct fault){ DISK_ACT_SPILL, errno, UINT32_MAX };
+}
+
+void work_run(void *self, uint32_t worker, struct pool_job *list)
+{
+	struct job *verified[POOL_BATCH_JOBS];
+	struct work *w = self;
+	uint32_t count = 0;
+
+	for (; list; list = list->next) {
+		struct job *j = (struct job *)list;
+
+		switch (j->kind) {
+		case JOB_VERIFY:
+			hash_piece(w, worker, j);
+			if (j->good)
+				verified[count++] = j;
+			break;
+		case JOB_PREFIX:
+			hash_part(j, j->prefix);
+			break;
+		case JOB_SPILL:
+		case JOB_LOAD:
+			move_spill(w, j);
+			break;
+		case JOB_CHECK:
+			reader_check(w, worker, j);
+			break;
+		case JOB_PREPARE:
+			(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_make_empty(w->files, &j->fault));
+			break;
+		case JOB_SYNC:
+			(void)!files_sync(w->files, &j->fault);
+			break;
+		}
+	}
+	writer_write(w, verified, count);
+}

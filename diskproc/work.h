@@ -1,0 +1,79 @@
+/*
+ * work.h - what the workers do: hash a piece and write it, read and hash what is there, spill, sync.
+ *
+ * A job is owned by the loop, then by one worker, then by the loop again; a
+ * worker touches nothing else but what is constant (the form), files.h (which
+ * locks) and its own context.  Hash first, then write, from the same private
+ * buffer: P2.
+ */
+#ifndef DISKPROC_WORK_H
+#define DISKPROC_WORK_H
+
+#include <openssl/evp.h>
+#include <stdatomic.h>
+
+#include "files.h"
+#include "pool.h"
+
+enum job_kind {
+	JOB_VERIFY,  /* hash (the rest of) a whole piece, compare, write */
+	JOB_PREFIX,  /* hash a part of a large piece */
+	JOB_SPILL,   /* write blocks to the spill file */
+	JOB_LOAD,    /* read them back */
+	JOB_CHECK,   /* read pieces from the files and compare */
+	JOB_PREPARE, /* make empty files; read-only: check the sizes of all */
+	JOB_SYNC,
+};
+
+#define CHECK_MAX_PIECES 256u /* in one JOB_CHECK */
+#define CHECK_BYTES (4u << 20) /* so much in one JOB_CHECK, or one piece */
+
+struct job {
+	struct pool_job link; /* first */
+	enum job_kind kind;
+	uint32_t piece; /* CHECK: the first */
+	uint32_t bytes; /* of the piece */
+	uint8_t *buffer;
+	EVP_MD_CTX *hash;     /* of a large piece, NULL otherwise; the piece's */
+	uint32_t hashed;      /* bytes that are in `hash` already */
+	uint32_t prefix;      /* PREFIX: hash up to here */
+	const uint64_t *blocks; /* SPILL, LOAD */
+	uint32_t region;
+	uint32_t pieces;      /* CHECK: how many */
+	bool want_sums;
+	/* The answer. */
+	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too */
+	struct fault fault;
+	uint64_t *sums;       /* VERIFY: of each block (malloc) when the hash did not match or want_sums */
+	uint64_t found[CHECK_MAX_PIECES / 64]; /* CHECK */
+};
+
+struct work {
+	const struct metainfo *m;
+	struct files *files;
+	int spill_fd;
+	bool read_only;
+	uint8_t sum_key[16];
+	EVP_MD *sha1;
+	atomic_bool stop; /* checks may end early */
+	atomic_bool holes; /* the file system tells where data is */
+	uint8_t zero_hash[20]; /* of a piece of zeros of full length */
+	bool has_zero_hash;
+	struct work_thread {
+		EVP_MD_CTX *hash;
+		uint8_t *chunk; /* CHECK_CHUNK bytes, while checking; owned by its worker */
+	} thread[POOL_MAX_THREADS + 1];
+};
+
+/* Before the lock: fetches the digest and makes the contexts. */
+void work_init(struct work *w, const struct metainfo *m, struct files *files, int spill_fd, bool read_only);
+void work_release(struct work *w);
+
+/* For pool_new(). */
+void work_warm(void *self, uint32_t worker);
+void work_run(void *self, uint32_t worker, struct pool_job *list);
+
+/* Starts the running hash of a large piece anew. */
+void work_hash_start(const struct work *w, EVP_MD_CTX *c);
+
+#endif
