@@ -217,7 +217,7 @@ int idmap_directory(int dir, uint32_t id)
 	if (space < 0)
 		return -1;
 	tree = (int)syscall(SYS_open_tree, dir, "", (unsigned)(AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-	a.userns_fd = (uint64_t)space;
+	a.userns_fd = (unsigned)space;
 	if (tree >= 0 && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &a, sizeof a) == 0)
 		d = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	saved = errno;

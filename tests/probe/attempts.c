@@ -1,0 +1,622 @@
+/*
+ * attempts.c - what a compromised compartment would try, and what it must still be able to do.
+ *
+ * Each is one raw system call or a short sequence, so that what refuses it is
+ * the wall and not the C library.  Nothing here may do harm where a wall is
+ * missing: signals are number 0, modules and kernels are NULL.
+ */
+#include "probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define I (1u << ROLE_INSPECT)
+#define R (1u << ROLE_RESOLVER)
+#define D (1u << ROLE_DIALER)
+#define N (1u << ROLE_NETPROC)
+#define K (1u << ROLE_DISKPROC)
+#define ALL (I | R | D | N | K)
+
+struct probe probe = { .tcp = -1, .udp = -1, .channel = -1, .root = -1, .file = -1, .memory = -1 };
+
+/* An attempt that is one expression. */
+#define TRY(name, expression)                  \
+	static long name(void)                 \
+	{                                      \
+		return (long)(expression);     \
+	}
+
+static struct sockaddr_in loopback(uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return a;
+}
+
+/* ---- other programs and processes ---- */
+static char *const sh[] = { (char[]){ "sh" }, NULL };
+TRY(exec, syscall(SYS_execve, "/bin/sh", sh, sh + 1))
+TRY(execat, syscall(SYS_execveat, AT_FDCWD, "/bin/sh", sh, sh + 1, 0))
+TRY(exec_empty, syscall(SYS_execveat, 0, "", sh, sh + 1, AT_EMPTY_PATH))
+#ifdef SYS_fork
+TRY(forks, syscall(SYS_fork))
+#endif
+TRY(clones, syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0))
+TRY(clones_high, syscall(SYS_clone, 1ul << 33 | SIGCHLD, 0, 0, 0, 0))
+static long clones3(void)
+{
+	struct clone_args a = { .exit_signal = SIGCHLD };
+
+	return syscall(SYS_clone3, &a, sizeof a);
+}
+TRY(trace_parent, syscall(SYS_ptrace, PTRACE_ATTACH, probe.parent, 0, 0))
+TRY(trace_me, syscall(SYS_ptrace, PTRACE_TRACEME, 0, 0, 0))
+static long read_memory(void)
+{
+	char c;
+	struct iovec here = { &c, 1 }, there = { &probe, 1 };
+
+	return syscall(SYS_process_vm_readv, probe.sibling, &here, 1, &there, 1, 0);
+}
+static long write_memory(void)
+{
+	char c = 0;
+	struct iovec here = { &c, 1 }, there = { &probe, 1 };
+
+	return syscall(SYS_process_vm_writev, probe.sibling, &here, 1, &there, 1, 0);
+}
+TRY(kill_parent, syscall(SYS_kill, probe.parent, 0))
+TRY(kill_sibling, syscall(SYS_kill, probe.sibling, 0))
+TRY(kill_all, syscall(SYS_kill, -1, 0))
+TRY(tgkill_sibling, syscall(SYS_tgkill, probe.sibling, probe.sibling, 0))
+TRY(tgkill_other_signal, syscall(SYS_tgkill, getpid(), getpid(), SIGUSR1))
+TRY(tkill_sibling, syscall(SYS_tkill, probe.sibling, 0))
+TRY(queue_signal, syscall(SYS_rt_sigqueueinfo, probe.sibling, 0, 0))
+TRY(pidfd, syscall(SYS_pidfd_open, probe.sibling, 0))
+TRY(renice_sibling, syscall(SYS_setpriority, PRIO_PROCESS, probe.sibling, 19))
+static long pin_sibling(void)
+{
+	unsigned long one = 1;
+
+	return syscall(SYS_sched_setaffinity, probe.sibling, sizeof one, &one);
+}
+static long limit_sibling(void)
+{
+	struct rlimit r = { 1 << 20, 1 << 20 };
+
+	return syscall(SYS_prlimit64, probe.sibling, RLIMIT_CPU, &r, NULL);
+}
+static long raise_limit(void)
+{
+	struct rlimit r = { 1 << 20, 1 << 20 };
+
+	return syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &r, NULL);
+}
+static long set_owner(void)
+{
+	return fcntl(CONTROL_FD, F_SETOWN, probe.sibling);
+}
+static long set_owner_ex(void)
+{
+	struct f_owner_ex o = { F_OWNER_PID, probe.sibling };
+
+	return fcntl(CONTROL_FD, F_SETOWN_EX, &o);
+}
+TRY(set_signal, fcntl(CONTROL_FD, F_SETSIG, SIGKILL))
+TRY(set_async, fcntl(CONTROL_FD, F_SETFL, O_ASYNC | O_NONBLOCK | O_RDWR))
+TRY(set_async_high, syscall(SYS_fcntl, CONTROL_FD, 1ul << 32 | F_SETFL, O_ASYNC))
+TRY(set_lease, fcntl(CONTROL_FD, F_SETLEASE, F_WRLCK))
+
+/* ---- files by name ---- */
+#ifdef SYS_open
+TRY(open_passwd_old, syscall(SYS_open, "/etc/passwd", O_RDONLY))
+#endif
+TRY(open_passwd, syscall(SYS_openat, AT_FDCWD, "/etc/passwd", O_RDONLY | O_NOFOLLOW))
+TRY(open_shadow, syscall(SYS_openat, AT_FDCWD, "/etc/shadow", O_RDONLY))
+TRY(open_absolute, syscall(SYS_openat, CONTROL_FD, "/etc/passwd", O_RDONLY | O_NOFOLLOW))
+static long open2(void)
+{
+	uint64_t how[3] = { O_RDONLY, 0, 0 };
+
+	return syscall(SYS_openat2, AT_FDCWD, "/etc/hostname", how, sizeof how);
+}
+TRY(create, syscall(SYS_openat, AT_FDCWD, "/tmp/bulkhead-probe", O_CREAT | O_WRONLY | O_NOFOLLOW, 0600))
+TRY(create_here, syscall(SYS_openat, AT_FDCWD, "bulkhead-probe", O_CREAT | O_WRONLY | O_NOFOLLOW, 0600))
+TRY(temporary, syscall(SYS_openat, AT_FDCWD, "/tmp", O_TMPFILE | O_RDWR, 0600))
+TRY(write_etc, syscall(SYS_openat, AT_FDCWD, "/etc/resolv.conf", O_WRONLY))
+TRY(write_shm, syscall(SYS_openat, AT_FDCWD, "/dev/shm/bulkhead-probe", O_CREAT | O_RDWR, 0600))
+TRY(read_home, syscall(SYS_openat, AT_FDCWD, "/home", O_RDONLY | O_DIRECTORY))
+TRY(read_tmp, syscall(SYS_openat, AT_FDCWD, "/tmp", O_RDONLY | O_DIRECTORY))
+TRY(read_proc, syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY))
+static long open_proc(int pid, const char *what)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
+	return syscall(SYS_openat, AT_FDCWD, path, O_RDONLY);
+}
+TRY(sibling_memory, open_proc(probe.sibling, "mem"))
+TRY(sibling_descriptors, open_proc(probe.sibling, "fd/3"))
+TRY(sibling_environment, open_proc(probe.sibling, "environ"))
+TRY(parent_root, open_proc(probe.parent, "root/etc/passwd"))
+static long stat_shadow(void)
+{
+	struct stat st;
+
+	return syscall(SYS_newfstatat, AT_FDCWD, "/etc/shadow", &st, 0);
+}
+static long statx_shadow(void)
+{
+	char buf[256];
+
+	return syscall(SYS_statx, AT_FDCWD, "/etc/shadow", 0, 0x7ff, buf);
+}
+TRY(change_directory, syscall(SYS_chdir, "/tmp"))
+TRY(change_mode, syscall(SYS_fchmodat, AT_FDCWD, "/tmp", 0777))
+TRY(change_mode_fd, syscall(SYS_fchmod, CONTROL_FD, 0777))
+TRY(change_owner, syscall(SYS_fchownat, AT_FDCWD, "/tmp/x", 0, 0, 0))
+TRY(make_link, syscall(SYS_linkat, AT_FDCWD, "/etc/passwd", AT_FDCWD, "/tmp/bulkhead-probe", 0))
+TRY(make_symlink, syscall(SYS_symlinkat, "/etc/passwd", AT_FDCWD, "/tmp/bulkhead-probe"))
+TRY(make_directory, syscall(SYS_mkdirat, AT_FDCWD, "/tmp/bulkhead-probe", 0700))
+TRY(make_node, syscall(SYS_mknodat, AT_FDCWD, "/tmp/bulkhead-probe", S_IFIFO | 0600, 0))
+TRY(remove_file, syscall(SYS_unlinkat, AT_FDCWD, "/tmp/bulkhead-probe-none", 0))
+TRY(rename_file, syscall(SYS_renameat2, AT_FDCWD, "/tmp/bulkhead-probe-a", AT_FDCWD, "/tmp/bulkhead-probe-b", 0))
+TRY(truncate_file, syscall(SYS_truncate, "/tmp/bulkhead-probe-none", 0))
+TRY(watch, syscall(SYS_inotify_init1, 0))
+
+/* ---- memory ---- */
+#define MAP_ANON_PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
+TRY(map_wx, syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_ANON_PRIVATE, -1, 0))
+TRY(map_x, syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_ANON_PRIVATE, -1, 0))
+TRY(map_x_high, syscall(SYS_mmap, 0, 4096, 1ul << 32 | PROT_READ | PROT_EXEC, MAP_ANON_PRIVATE, -1, 0))
+static long protect(unsigned long bits, long call)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_ANON_PRIVATE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -1;
+	return syscall(call, p, 4096, bits, -1);
+}
+TRY(protect_x, protect(PROT_READ | PROT_EXEC, SYS_mprotect))
+TRY(protect_x_high, protect(1ul << 32 | PROT_READ | PROT_EXEC, SYS_mprotect))
+TRY(protect_x_key, protect(PROT_READ | PROT_EXEC, SYS_pkey_mprotect))
+TRY(memory_file, syscall(SYS_memfd_create, "x", 0))
+TRY(shared_segment, syscall(SYS_shmget, 0, 4096, 0600))
+TRY(fault_handler, syscall(SYS_userfaultfd, 0))
+
+/* ---- slots ---- */
+TRY(slots_grow, syscall(SYS_ftruncate, probe.memory, probe.slots_bytes * 2))
+TRY(slots_shrink, syscall(SYS_ftruncate, probe.memory, 0))
+TRY(slots_punch, syscall(SYS_fallocate, probe.memory, 3 /* PUNCH_HOLE | KEEP_SIZE */, 0, 4096))
+TRY(slots_allocate, syscall(SYS_fallocate, probe.memory, 0, 0, probe.slots_bytes * 2))
+TRY(slots_remove, syscall(SYS_madvise, probe.slots, 4096, MADV_REMOVE))
+TRY(slots_map_again, syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, probe.memory, 0))
+TRY(slots_map_exec, syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, probe.memory, 0))
+TRY(slots_protect_exec, syscall(SYS_mprotect, probe.slots, 4096, PROT_READ | PROT_EXEC))
+TRY(slots_write_call, syscall(SYS_write, probe.memory, "x", 1))
+TRY(slots_pwrite, syscall(SYS_pwrite64, probe.memory, "x", 1, 0))
+TRY(slots_writable, syscall(SYS_mprotect, probe.slots, 4096, PROT_READ | PROT_WRITE))
+TRY(slots_seals, syscall(SYS_fcntl, probe.memory, F_ADD_SEALS, F_SEAL_WRITE))
+static long slots_reopen(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", probe.memory);
+	return syscall(SYS_openat, AT_FDCWD, path, O_RDWR);
+}
+static long slots_use(void)
+{
+	volatile uint8_t *p = probe.slots;
+
+	p[0] = 1;
+	return p[0] == 1 ? 0 : -1;
+}
+static long slots_read(void)
+{
+	volatile uint8_t *p = probe.slots;
+
+	return p[0];
+}
+
+/* ---- sockets ---- */
+#define SOCKET(name, family, type) TRY(name, syscall(SYS_socket, family, type, 0))
+SOCKET(socket_tcp, AF_INET, SOCK_STREAM)
+SOCKET(socket_tcp6, AF_INET6, SOCK_STREAM)
+SOCKET(socket_udp, AF_INET, SOCK_DGRAM)
+SOCKET(socket_raw, AF_INET, SOCK_RAW)
+SOCKET(socket_unix, AF_UNIX, SOCK_STREAM)
+SOCKET(socket_netlink, AF_NETLINK, SOCK_RAW)
+SOCKET(socket_packet, AF_PACKET, SOCK_DGRAM)
+SOCKET(socket_alg, AF_ALG, SOCK_SEQPACKET)
+SOCKET(socket_vsock, AF_VSOCK, SOCK_STREAM)
+SOCKET(socket_can, AF_CAN, SOCK_RAW)
+TRY(socket_high, syscall(SYS_socket, 1ul << 32 | AF_INET, SOCK_STREAM, 0))
+TRY(socket_unix_high, syscall(SYS_socket, 1ul << 32 | AF_UNIX, SOCK_STREAM, 0))
+TRY(socket_audit, syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 9))
+TRY(socket_mptcp, syscall(SYS_socket, AF_INET, SOCK_STREAM, 262))
+TRY(socket_sctp, syscall(SYS_socket, AF_INET, SOCK_STREAM, 132))
+static long socket_pair(void)
+{
+	int fds[2];
+
+	return syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, fds);
+}
+static long connect_it(int fd)
+{
+	struct sockaddr_in a = loopback(9);
+
+	return syscall(SYS_connect, fd, &a, sizeof a);
+}
+TRY(connect_udp, connect_it(probe.udp))
+TRY(connect_control, connect_it(CONTROL_FD))
+static long bind_it(void)
+{
+	struct sockaddr_in a = loopback(0);
+
+	return syscall(SYS_bind, probe.udp, &a, sizeof a);
+}
+TRY(listen_it, syscall(SYS_listen, probe.tcp, 1))
+TRY(accept_it, syscall(SYS_accept4, probe.tcp, 0, 0, 0))
+static long send_to(void)
+{
+	struct sockaddr_in a = loopback(9);
+
+	return syscall(SYS_sendto, probe.udp, "x", 1, 0, &a, sizeof a);
+}
+static long send_to_length(void)
+{
+	return syscall(SYS_sendto, probe.udp, "x", 1, 0, 0, sizeof(struct sockaddr_in));
+}
+static long send_message(void)
+{
+	struct sockaddr_in a = loopback(9);
+	struct iovec v = { (char[]){ "x" }, 1 };
+	struct msghdr m = { .msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1 };
+
+	return syscall(SYS_sendmsg, probe.udp, &m, 0);
+}
+static long send_messages(void)
+{
+	struct sockaddr_in a = loopback(9);
+	struct iovec v = { (char[]){ "x" }, 1 };
+	struct mmsghdr m = { .msg_hdr = { .msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1 } };
+
+	return syscall(SYS_sendmmsg, probe.udp >= 0 ? probe.udp : CONTROL_FD, &m, 1, 0);
+}
+static long send_descriptor(void)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .buf = { 0 } };
+	struct iovec v = { (char[]){ "x" }, 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf };
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+	int fd = CONTROL_FD;
+
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(h), &fd, sizeof fd);
+	return syscall(SYS_sendmsg, CONTROL_FD, &m, 0);
+}
+static long send_plain(void)
+{
+	return syscall(SYS_sendto, probe.udp, "x", 1, 0, 0, 0);
+}
+static long option(int fd, unsigned long level, unsigned long name, const void *value, socklen_t bytes)
+{
+	return syscall(SYS_setsockopt, fd, level, name, value, bytes);
+}
+static const int one = 1;
+static long routing_header(void)
+{
+	static const uint8_t rthdr[24] = { 0, 2, 0, 1 };
+
+	return option(probe.udp, IPPROTO_IPV6, IPV6_RTHDR, rthdr, sizeof rthdr);
+}
+static long source_route(void)
+{
+	static const uint8_t o[8] = { 0x83, 7, 4, 127, 9, 9, 9, 0 };
+
+	return option(probe.udp, IPPROTO_IP, IP_OPTIONS, o, sizeof o);
+}
+TRY(source_route_high, option(probe.udp, 1ul << 32 | IPPROTO_TCP, IP_OPTIONS, "\203\007\004\177\011\011\011", 8))
+TRY(bind_to_device, option(probe.udp, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3))
+TRY(set_mark, option(probe.udp, SOL_SOCKET, SO_MARK, &one, sizeof one))
+TRY(attach_filter, option(probe.udp, SOL_SOCKET, SO_ATTACH_FILTER, &one, sizeof one))
+TRY(upper_protocol, option(probe.tcp, IPPROTO_TCP, TCP_ULP, "tls", 4))
+TRY(repair, option(probe.tcp, IPPROTO_TCP, TCP_REPAIR, &one, sizeof one))
+TRY(fast_open, option(probe.tcp, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof one))
+TRY(no_delay, option(probe.tcp, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one))
+TRY(packet_info, option(probe.udp, IPPROTO_IP, IP_PKTINFO, &one, sizeof one))
+static long unix_abstract(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "\0bulkhead-probe" };
+	int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM, 0);
+
+	/* The runner listens there, outside of every wall. */
+	return fd < 0 ? -1 : connect(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 15));
+}
+
+/* ---- ways into the kernel ---- */
+static char nothing[256];
+TRY(ring, syscall(SYS_io_uring_setup, 1, nothing))
+TRY(ring_enter, syscall(SYS_io_uring_enter, 0, 0, 0, 0, 0, 0))
+TRY(bpf_call, syscall(SYS_bpf, 0, nothing, 64))
+TRY(keys, syscall(SYS_keyctl, 0, -3, 0, 0, 0))
+TRY(key_add, syscall(SYS_add_key, "user", "x", "y", 1, -2))
+TRY(perf, syscall(SYS_perf_event_open, nothing, 0, -1, -1, 0))
+TRY(module, syscall(SYS_finit_module, CONTROL_FD, "", 0))
+TRY(kexec, syscall(SYS_kexec_load, 0, 0, 0, 0))
+TRY(new_user_space, syscall(SYS_unshare, CLONE_NEWUSER))
+TRY(new_mount_space, syscall(SYS_unshare, CLONE_NEWNS))
+TRY(enter_space, syscall(SYS_setns, CONTROL_FD, 0))
+TRY(mount_it, syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, 0))
+TRY(unmount_it, syscall(SYS_umount2, "/proc", 2))
+TRY(root_change, syscall(SYS_chroot, "/tmp"))
+TRY(root_pivot, syscall(SYS_pivot_root, ".", "."))
+TRY(tree_open, syscall(SYS_open_tree, AT_FDCWD, "/", 1))
+TRY(handle_open, syscall(SYS_open_by_handle_at, AT_FDCWD, nothing, 0))
+TRY(handle_name, syscall(SYS_name_to_handle_at, AT_FDCWD, "/", nothing, nothing, 0))
+TRY(persona, syscall(SYS_personality, 0xffffffff))
+TRY(swap_on, syscall(SYS_swapon, NULL, 0))
+TRY(restart_machine, syscall(SYS_reboot, 0, 0, 0, 0))
+TRY(kernel_log, syscall(SYS_syslog, 10, 0, 0))
+TRY(set_clock, syscall(SYS_clock_settime, CLOCK_REALTIME, NULL))
+TRY(set_host_name, syscall(SYS_sethostname, "x", 1))
+TRY(become_root, syscall(SYS_setresuid, 0, 0, 0))
+TRY(become_other, syscall(SYS_setresuid, 1, 1, 1))
+static long take_caps(void)
+{
+	uint32_t h[2] = { 0x20080522, 0 }, d[6] = { 1, 1, 1, 0, 0, 0 };
+
+	return syscall(SYS_capset, h, d);
+}
+TRY(be_dumpable, syscall(SYS_prctl, 4 /* PR_SET_DUMPABLE */, 1, 0, 0, 0))
+TRY(outlive_parent, syscall(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, 0, 0, 0, 0))
+TRY(terminal_input, syscall(SYS_ioctl, 0, TIOCSTI, "x"))
+TRY(ioctl_high, syscall(SYS_ioctl, 0, 1ul << 32 | FIONREAD, nothing))
+TRY(splice_pages, syscall(SYS_vmsplice, CONTROL_FD, nothing, 0, 0))
+#ifdef __x86_64__
+static long int80(void)
+{
+	long r;
+
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(20 /* getpid */) : "memory");
+	return r;
+}
+TRY(x32, syscall(0x40000000 | SYS_getpid))
+TRY(x32_high, syscall(0x40000000 | SYS_read, 0, nothing, 0))
+#endif
+
+/* ---- diskproc: below its root ---- */
+#define AT(name, path, flags, mode) TRY(name, syscall(SYS_openat, probe.root, path, flags, mode))
+#define NF O_NOFOLLOW
+/* ".." of a detached mount is the mount itself: what counts is whether the neighbour can be reached. */
+AT(up_secret, "../secret", O_RDONLY | NF, 0)
+AT(up_far, "../../../../../../../../etc/passwd", O_RDONLY | NF, 0)
+AT(up_create, "../probe-made-this", O_CREAT | O_RDWR | NF, 0600)
+AT(absolute, "/etc/passwd", O_RDONLY | NF, 0)
+AT(link_last, "link", O_RDONLY | NF, 0)
+AT(link_followed, "link", O_RDONLY, 0)
+AT(link_middle, "linkdir/secret", O_RDONLY | NF, 0)
+AT(set_id, "set-id", O_CREAT | O_RDWR | NF, 06755)
+AT(executable, "executable", O_CREAT | O_RDWR | NF, 0755)
+AT(world_writable, "world", O_CREAT | O_RDWR | NF, 0666)
+AT(truncating, "existing", O_RDWR | O_TRUNC | NF, 0)
+AT(create_following, "following", O_CREAT | O_RDWR, 0600)
+AT(unnamed, ".", O_TMPFILE | O_RDWR | NF, 0600)
+AT(path_only, ".", O_PATH | NF, 0)
+AT(async_open, "existing", O_RDWR | O_ASYNC | NF, 0)
+TRY(cwd_open, syscall(SYS_openat, AT_FDCWD, "existing", O_RDONLY | NF))
+TRY(cwd_open_wide, syscall(SYS_openat, (unsigned long)(unsigned)AT_FDCWD, "existing", O_RDONLY | NF))
+TRY(cwd_open_odd, syscall(SYS_openat, 0x1ffffff9cul, "existing", O_RDONLY | NF))
+static long root_open2(void)
+{
+	uint64_t how[3] = { O_CREAT | O_RDWR, 06600, 0 };
+
+	return syscall(SYS_openat2, probe.root, "by-openat2", how, sizeof how);
+}
+TRY(root_stat, syscall(SYS_newfstatat, probe.root, "../secret", nothing, 0))
+TRY(root_statx, syscall(SYS_statx, probe.root, "../secret", 0, 0x7ff, nothing))
+TRY(root_link, syscall(SYS_linkat, probe.root, "existing", probe.root, "second", 0))
+TRY(root_link_fd, syscall(SYS_linkat, probe.file, "", probe.root, "second", AT_EMPTY_PATH))
+TRY(root_symlink, syscall(SYS_symlinkat, "/etc", probe.root, "sym"))
+TRY(root_rename, syscall(SYS_renameat2, probe.root, "existing", probe.root, "other", 0))
+TRY(root_unlink, syscall(SYS_unlinkat, probe.root, "existing", 0))
+TRY(root_chmod, syscall(SYS_fchmodat, probe.root, "existing", 06755))
+TRY(file_chmod, syscall(SYS_fchmod, probe.file, 06755))
+TRY(file_chown, syscall(SYS_fchown, probe.file, 1, 1))
+TRY(file_attribute, syscall(SYS_fsetxattr, probe.file, "user.x", "y", 1, 0))
+TRY(file_ioctl, syscall(SYS_ioctl, probe.file, 0x40086602 /* FS_IOC_SETFLAGS */, nothing))
+TRY(file_exec, syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, probe.file, 0))
+TRY(file_lease, fcntl(probe.file, F_SETLEASE, F_RDLCK))
+TRY(root_mknod, syscall(SYS_mknodat, probe.root, "fifo", S_IFIFO | 0600, 0))
+TRY(root_mkdir_sticky, syscall(SYS_mkdirat, probe.root, "sticky", 01777))
+TRY(root_mkdir_open, syscall(SYS_mkdirat, probe.root, "open", 0777))
+TRY(root_chdir, syscall(SYS_fchdir, probe.root))
+AT(may_create, "made", O_CREAT | O_EXCL | O_RDWR | NF | O_CLOEXEC, 0644)
+AT(may_open, "existing", O_RDWR | NF | O_CLOEXEC, 0)
+TRY(may_mkdir, syscall(SYS_mkdirat, probe.root, "made-directory", 0755))
+static long may_nest(void)
+{
+	int d;
+
+	if (syscall(SYS_mkdirat, probe.root, "outer", 0755) < 0)
+		return -1;
+	d = (int)syscall(SYS_openat, probe.root, "outer", O_RDONLY | O_DIRECTORY | NF | O_CLOEXEC, 0);
+	return d < 0 ? -1 : syscall(SYS_openat, d, "inner", O_CREAT | O_RDWR | NF | O_CLOEXEC, 0644);
+}
+static long may_write(void)
+{
+	struct stat st;
+
+	return pwrite(probe.file, "data", 4, 0) == 4 && ftruncate(probe.file, 8192) == 0 && fallocate(probe.file, 0, 0, 4096) == 0 &&
+			       fdatasync(probe.file) == 0 && fsync(probe.root) == 0 && syscall(SYS_fstat, probe.file, &st) == 0 &&
+			       st.st_size == 8192
+		       ? 0
+		       : -1;
+}
+TRY(may_map_slots, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ, MAP_SHARED, probe.memory, 0))
+
+/* ---- what everybody must be able to do ---- */
+static long may_allocate(void)
+{
+	size_t n = 32u << 20;
+	char *volatile p = malloc(n), *volatile q;
+
+	if (!p)
+		return -1;
+	memset(p, 1, n);
+	q = realloc(p, 2 * n);
+	if (!q)
+		return -1;
+	free(q);
+	return 0;
+}
+static long may_random(void)
+{
+	uint8_t b[16];
+
+	random_bytes(b, sizeof b);
+	return now_us() ? 0 : -1;
+}
+static long may_write_control(void)
+{
+	struct {
+		struct packet_header h;
+		struct msg_log m;
+	} p = { { .type = MSG_LOG, .count = 1, .epoch = 0 }, { .level = LOG_INFO, .length = 1, .text = "x" } };
+
+	return write(CONTROL_FD, &p, sizeof p) == (ssize_t)sizeof p ? 0 : -1;
+}
+static long may_read_resolv(void)
+{
+	int fd = open("/etc/nsswitch.conf", O_RDONLY | O_CLOEXEC);
+	char c;
+
+	return fd >= 0 && read(fd, &c, 1) == 1 ? 0 : -1;
+}
+static long may_fill(void)
+{
+	uint8_t *p;
+
+	if (ftruncate(probe.memory, 8192) < 0)
+		return -1;
+	p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, probe.memory, 0);
+	if (p == MAP_FAILED)
+		return -1;
+	p[0] = 1;
+	return 0;
+}
+static long may_dial(void)
+{
+	struct sockaddr_in a = loopback(9);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &one, sizeof one) < 0)
+		return -1;
+	return connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EINPROGRESS || errno == ECONNREFUSED ? 0 : -1;
+}
+
+static long may_resolve(void)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
+
+	if (getaddrinfo("localhost", NULL, &hints, &list) != 0 || !list)
+		return -1;
+	freeaddrinfo(list);
+	return 0;
+}
+
+#define REFUSED(roles, f) { #f, roles, 0, f }
+#define ALLOWED(roles, f) { #f, 0, roles, f }
+
+const struct attempt attempts[] = {
+	/* programs and processes */
+	REFUSED(ALL, exec), REFUSED(ALL, execat), REFUSED(ALL, exec_empty),
+#ifdef SYS_fork
+	REFUSED(ALL, forks),
+#endif
+	REFUSED(ALL, clones), REFUSED(ALL, clones_high), REFUSED(ALL, clones3), REFUSED(ALL, trace_parent), REFUSED(ALL, trace_me),
+	REFUSED(ALL, read_memory), REFUSED(ALL, write_memory), REFUSED(ALL, kill_parent), REFUSED(ALL, kill_sibling), REFUSED(ALL, kill_all),
+	REFUSED(ALL, tgkill_sibling), REFUSED(ALL, tgkill_other_signal), REFUSED(ALL, tkill_sibling), REFUSED(ALL, queue_signal),
+	REFUSED(ALL, pidfd), REFUSED(ALL, renice_sibling), REFUSED(ALL, pin_sibling), REFUSED(ALL, limit_sibling), REFUSED(ALL, raise_limit),
+	REFUSED(ALL, set_owner), REFUSED(ALL, set_owner_ex), REFUSED(ALL, set_signal), REFUSED(ALL, set_async), REFUSED(ALL, set_async_high),
+	REFUSED(ALL, set_lease),
+	/* files; the resolver may read configuration */
+	REFUSED(ALL & ~R, open_passwd), REFUSED(ALL, open_shadow), REFUSED(ALL & ~R, open_absolute), REFUSED(ALL, open2),
+#ifdef SYS_open
+	REFUSED(ALL, open_passwd_old),
+#endif
+	REFUSED(ALL, create), REFUSED(ALL, create_here), REFUSED(ALL, temporary), REFUSED(ALL, write_etc), REFUSED(ALL, write_shm),
+	REFUSED(ALL, read_home), REFUSED(ALL, read_tmp), REFUSED(ALL, read_proc), REFUSED(ALL, sibling_memory), REFUSED(ALL, sibling_descriptors),
+	REFUSED(ALL, sibling_environment), REFUSED(ALL, parent_root), REFUSED(ALL & ~R, stat_shadow), REFUSED(ALL, statx_shadow),
+	REFUSED(ALL, change_directory), REFUSED(ALL, change_mode), REFUSED(ALL, change_mode_fd), REFUSED(ALL, change_owner),
+	REFUSED(ALL, make_link), REFUSED(ALL, make_symlink), REFUSED(ALL, make_directory), REFUSED(ALL, make_node), REFUSED(ALL, remove_file),
+	REFUSED(ALL, rename_file), REFUSED(ALL, truncate_file), REFUSED(ALL, watch),
+	/* memory */
+	REFUSED(ALL & ~R, map_wx), REFUSED(ALL & ~R, map_x), REFUSED(ALL, map_x_high), REFUSED(ALL, protect_x), REFUSED(ALL, protect_x_high),
+	REFUSED(ALL, protect_x_key), REFUSED(ALL, memory_file), REFUSED(ALL, shared_segment), REFUSED(ALL, fault_handler),
+	/* slots */
+	REFUSED(N | K, slots_grow), REFUSED(N | K, slots_shrink), REFUSED(N | K, slots_punch), REFUSED(N | K, slots_allocate),
+	REFUSED(N | K, slots_remove), REFUSED(N | K, slots_map_again), REFUSED(N | K, slots_map_exec), REFUSED(N | K, slots_protect_exec),
+	REFUSED(N | K, slots_write_call), REFUSED(N | K, slots_pwrite), REFUSED(K, slots_writable), REFUSED(N | K, slots_seals),
+	REFUSED(N | K, slots_reopen), ALLOWED(N, slots_use), ALLOWED(K, slots_read), ALLOWED(K, may_map_slots),
+	/* sockets */
+	REFUSED(I | N | K, socket_tcp), REFUSED(I | N | K, socket_tcp6), REFUSED(I | N | K, socket_udp), REFUSED(ALL, socket_raw),
+	REFUSED(ALL & ~R, socket_unix), REFUSED(ALL & ~R, socket_netlink), REFUSED(ALL, socket_packet), REFUSED(ALL, socket_alg),
+	REFUSED(ALL, socket_vsock), REFUSED(ALL, socket_can), REFUSED(ALL, socket_high), REFUSED(ALL, socket_unix_high),
+	REFUSED(ALL, socket_audit), REFUSED(ALL & ~R, socket_mptcp), REFUSED(ALL & ~R, socket_sctp), REFUSED(ALL, socket_pair),
+	REFUSED(I | N | K, connect_udp), REFUSED(ALL, connect_control), REFUSED(I | N | K, bind_it), REFUSED(ALL, listen_it),
+	REFUSED(ALL, accept_it), REFUSED(I | N | K, send_to), REFUSED(I | N | K, send_to_length), REFUSED(I | N | K, send_message),
+	REFUSED(ALL & ~R, send_messages), REFUSED(I | N | K, send_descriptor), REFUSED(N | D, routing_header), REFUSED(N | D, source_route),
+	REFUSED(N | D, source_route_high), REFUSED(N, bind_to_device), REFUSED(N | D, set_mark), REFUSED(N | D, attach_filter),
+	REFUSED(N | D, upper_protocol), REFUSED(N | D, repair), REFUSED(N | D, fast_open), REFUSED(N | D, packet_info),
+	REFUSED(ALL, unix_abstract), ALLOWED(N | D, no_delay), ALLOWED(N | D, send_plain),
+	/* the kernel */
+	REFUSED(ALL, ring), REFUSED(ALL, ring_enter), REFUSED(ALL, bpf_call), REFUSED(ALL, keys), REFUSED(ALL, key_add), REFUSED(ALL, perf),
+	REFUSED(ALL, module), REFUSED(ALL, kexec), REFUSED(ALL, new_user_space), REFUSED(ALL, new_mount_space), REFUSED(ALL, enter_space),
+	REFUSED(ALL, mount_it), REFUSED(ALL, unmount_it), REFUSED(ALL, root_change), REFUSED(ALL, root_pivot), REFUSED(ALL, tree_open),
+	REFUSED(ALL, handle_open), REFUSED(ALL, handle_name), REFUSED(ALL, persona), REFUSED(ALL, swap_on), REFUSED(ALL, restart_machine),
+	REFUSED(ALL, kernel_log), REFUSED(ALL, set_clock), REFUSED(ALL, set_host_name), REFUSED(ALL, become_root), REFUSED(ALL, become_other),
+	REFUSED(ALL, take_caps), REFUSED(ALL, be_dumpable), REFUSED(ALL, outlive_parent), REFUSED(ALL, terminal_input), REFUSED(ALL, ioctl_high),
+	REFUSED(ALL, splice_pages),
+#ifdef __x86_64__
+	REFUSED(ALL, int80), REFUSED(ALL, x32), REFUSED(ALL, x32_high),
+#endif
+	/* diskproc's directory */
+	REFUSED(K, up_secret), REFUSED(K, up_far), REFUSED(K, up_create), REFUSED(K, absolute), REFUSED(K, link_last), REFUSED(K, link_followed),
+	REFUSED(K, link_middle), REFUSED(K, set_id), REFUSED(K, executable), REFUSED(K, world_writable), REFUSED(K, truncating),
+	REFUSED(K, create_following), REFUSED(K, unnamed), REFUSED(K, path_only), REFUSED(K, async_open), REFUSED(K, cwd_open),
+	REFUSED(K, cwd_open_wide), REFUSED(K, cwd_open_odd), REFUSED(K, root_open2), REFUSED(K, root_stat), REFUSED(K, root_statx),
+	REFUSED(K, root_link), REFUSED(K, root_link_fd), REFUSED(K, root_symlink), REFUSED(K, root_rename), REFUSED(K, root_unlink),
+	REFUSED(K, root_chmod), REFUSED(K, file_chmod), REFUSED(K, file_chown), REFUSED(K, file_attribute), REFUSED(K, file_ioctl),
+	REFUSED(K, file_exec), REFUSED(K, file_lease), REFUSED(K, root_mknod), REFUSED(K, root_mkdir_sticky), REFUSED(K, root_mkdir_open),
+	REFUSED(K, root_chdir), ALLOWED(K, may_create), ALLOWED(K, may_open), ALLOWED(K, may_mkdir), ALLOWED(K, may_nest),
+	ALLOWED(K, may_write),
+	/* what must work */
+	ALLOWED(ALL, may_allocate), ALLOWED(ALL, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv), ALLOWED(I, may_fill),
+	ALLOWED(D, may_dial), ALLOWED(R, may_resolve),
+};
+const size_t attempt_count = ARRAY_LEN(attempts);

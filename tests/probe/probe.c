@@ -1,0 +1,87 @@
+/*
+ * probe.c - a compartment that turned hostile: comes up as the role does, then makes one attempt.
+ *
+ * Compiled once for each role (PROBE_ROLE).  See probe.h.
+ */
+#include "probe.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "slots.h"
+
+/* The next SHUTDOWN's number. */
+static uint32_t told(struct compartment *c)
+{
+	struct packet p;
+
+	if (channel_wait(&c->control, &p, 5000) != CHANNEL_OK || p.type != MSG_SHUTDOWN)
+		_exit(3);
+	return ((const struct msg_shutdown *)packet_message(&p, 0))->grace_ms;
+}
+
+/* What the role would have: slots of its own, mapped slots of another, a memory file to fill. */
+static void take_memory(struct compartment *c)
+{
+	struct slots s;
+
+	switch (c->role) {
+	case ROLE_NETPROC:
+		probe.memory = slots_create(&s, 16);
+		if (probe.memory < 0)
+			_exit(4);
+		probe.slots = s.base;
+		probe.slots_bytes = 16 * SLOT_BYTES;
+		break;
+	case ROLE_DISKPROC:
+		probe.memory = compartment_take(c, SETUP_SLOTS);
+		if (slots_attach(&s, probe.memory, 16) < 0)
+			_exit(4);
+		probe.slots = s.base;
+		probe.slots_bytes = 16 * SLOT_BYTES;
+		break;
+	case ROLE_INSPECT:
+		probe.memory = compartment_take(c, SETUP_FORM);
+		break;
+	default:
+		break;
+	}
+}
+
+int main(void)
+{
+	static struct compartment c;
+	uint32_t number;
+	long r;
+
+	probe.role = PROBE_ROLE;
+	compartment_begin(&c, PROBE_ROLE);
+	take_memory(&c);
+	if (PROBE_ROLE == ROLE_NETPROC || PROBE_ROLE == ROLE_DIALER)
+		probe.channel = c.fds[SETUP_DIAL];
+	if (PROBE_ROLE == ROLE_NETPROC) {
+		probe.tcp = c.fds[SETUP_DISK];
+		probe.udp = c.fds[SETUP_CA];
+	}
+	if (PROBE_ROLE == ROLE_DIALER) {
+		probe.tcp = c.fds[SETUP_RESOLVE];
+		probe.udp = c.fds[SETUP_FORM];
+	}
+	if (PROBE_ROLE == ROLE_RESOLVER)
+		probe.channel = c.fds[SETUP_RESOLVE];
+	if (PROBE_ROLE == ROLE_DISKPROC) {
+		probe.root = c.fds[SETUP_ROOT];
+		probe.file = c.fds[SETUP_FILE];
+		compartment_landlock(&c, probe.root);
+	}
+	compartment_lock(&c);
+	number = told(&c);
+	probe.parent = (int)told(&c);
+	probe.sibling = (int)told(&c);
+	if (number >= attempt_count)
+		_exit(5);
+	errno = 0;
+	r = attempts[number].make();
+	compartment_end(&c, r >= 0 ? 0 : errno ? (uint32_t)errno : 9999);
+}

@@ -1,0 +1,24 @@
+# The probe: one program for each role, and its runner; tests/probe/test_probe.py drives them.
+
+PROBE_ROLES := inspect resolver dialer netproc diskproc
+PROBES := $(PROBE_ROLES:%=$(BUILD)/tests/probe/probe-%)
+PROBE_FLAGS = $(filter-out -Wmissing-prototypes,$(ALL_CFLAGS)) -Itests/probe
+
+$(BUILD)/tests/probe/probe-%: tests/probe/probe.c tests/probe/attempts.c $(BUILD)/libipc.a
+	@mkdir -p $(@D)
+	$(CC) $(PROBE_FLAGS) -DPROBE_ROLE=ROLE_$(shell echo $* | tr a-z A-Z) -MF $@.d $(LINK) -o $@ tests/probe/probe.c tests/probe/attempts.c \
+		$(BUILD)/libipc.a -lseccomp
+
+PROBE_PARENT := parent/launcher.c parent/launch.c parent/ids.c
+
+$(BUILD)/tests/probe/run_probe: tests/probe/run_probe.c tests/probe/attempts.c $(PROBE_PARENT) $(BUILD)/libipc.a
+	@mkdir -p $(@D)
+	$(CC) $(PROBE_FLAGS) -MF $@.d $(LINK) -o $@ tests/probe/run_probe.c tests/probe/attempts.c $(PROBE_PARENT) \
+		$(BUILD)/libipc.a -lseccomp
+
+-include $(wildcard $(BUILD)/tests/probe/*.d)
+
+check-probe: $(PROBES) $(BUILD)/tests/probe/run_probe
+	PROBE_FOLDER=$(BUILD)/tests/probe $(PYTHON) -m pytest -q tests/probe
+
+.PHONY: check-probe
