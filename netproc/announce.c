@@ -129,21 +129,21 @@ void announce_stop(struct announce *a)
 {
 	uint32_t i;
 
-	if (a->in_flight)
-		bug("%u announces in flight at the stop", a->in_flight);
 	a->stopping = true;
 	a->current = NOBODY;
 	for (i = 0; i < a->count; i++) {
-		a->t[i].todo = a->t[i].knows;
-		a->t[i].answered = 0;
-		a->t[i].fresh = true;
+		struct tracker *t = &a->t[i];
+
+		t->todo = t->knows & (uint8_t)~t->running;
+		t->answered = 0;
+		t->fresh = true;
 	}
 }
 
 static enum tracker_event event_for(struct announce *a, struct tracker *t, uint8_t bit)
 {
 	if (a->stopping)
-		return TRACKER_STOPPED;
+		return a->completed && !(t->told & bit) ? TRACKER_COMPLETED : TRACKER_STOPPED;
 	if (!(t->knows & bit)) {
 		/* Whoever first hears of us when all is there (left=0) sees no completion by us. */
 		if (a->completed)
@@ -316,15 +316,21 @@ bool announce_done(struct announce *a, uint64_t now_ms, uint32_t id, uint32_t fa
 	} else {
 		t->round.retry_s = max_u32(t->round.retry_s, outcome->retry_s);
 	}
+	if (a->stopping) {
+		/* "completed" came first; whatever became of it, "stopped" follows. */
+		if (event == TRACKER_COMPLETED) {
+			t->told |= bit;
+			t->todo |= bit & t->knows;
+		}
+		return false;
+	}
 	if (t->todo | t->running)
 		return false;
-	if (!a->stopping) {
-		a->current = NOBODY;
-		if (t->answered)
-			round_succeeded(a, now_ms, id);
-		else
-			round_failed(a, now_ms, id);
-	}
+	a->current = NOBODY;
+	if (t->answered)
+		round_succeeded(a, now_ms, id);
+	else
+		round_failed(a, now_ms, id);
 	return !t->answered;
 }
 

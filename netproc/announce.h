@@ -65,13 +65,16 @@ void announce_need_peers(struct announce *a, uint64_t now_ms, uint32_t have);
 /* The download is complete: trackers that know us are told so at once.  Only the first call counts. */
 void announce_completed(struct announce *a, uint64_t now_ms);
 
-/* From now on only "stopped" is sent, to those who know us.  Abandon what is in flight first. */
+/*
+ * From now on only "stopped" is sent, to those who know us (after "completed",
+ * where that is still owed).  Abandon what is in flight first, "completed" aside.
+ */
 void announce_stop(struct announce *a);
 
 /* The next announce to make now; false when there is none.  Whoever takes it owes announce_done() or announce_abandon(). */
 bool announce_next(struct announce *a, uint64_t now_ms, struct announce_action *out);
 
-/* True when this ended its round and no family was answered: the tracker has failed. */
+/* True when this ended its round and no family was answered: the tracker has failed.  Never after announce_stop(). */
 bool announce_done(struct announce *a, uint64_t now_ms, uint32_t id, uint32_t family, const struct announce_outcome *outcome);
 
 /* It was cancelled; sent: the tracker may have read it, and so may know us. */

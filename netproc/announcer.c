@@ -13,8 +13,10 @@
 #include "http.h"
 #include "log.h"
 
+#ifndef ANNOUNCE_TOTAL_MS /* tests are less patient */
 #define ANNOUNCE_TOTAL_MS 30000u
 #define ANNOUNCE_IDLE_MS 10000u
+#endif
 
 /* What is kept of one tracker beside the schedule's own state. */
 struct known {
@@ -336,14 +338,15 @@ static void begin_all(struct announcer *a)
 	}
 }
 
-static void give_up(struct announcer *a)
+/* Cancels what is in flight; `completed`: that too. */
+static void give_up(struct announcer *a, bool completed)
 {
 	uint32_t i;
 
 	for (i = 0; i < ANNOUNCE_MAX_IN_FLIGHT; i++) {
 		struct run *run = &a->runs[i];
 
-		if (!run->get)
+		if (!run->get || (run->action.event == TRACKER_COMPLETED && !completed))
 			continue;
 		announce_abandon(a->schedule, run->action.id, run->action.family, http_cancel(run->get));
 		run->get = NULL;
@@ -360,11 +363,11 @@ static void pump(void *arg)
 		return;
 	if (a->stopping && !a->stopped) {
 		a->stopped = true;
-		give_up(a);
+		give_up(a, false);
 		announce_stop(a->schedule);
 	}
 	if (over)
-		give_up(a);
+		give_up(a, true);
 	else
 		begin_all(a);
 	if (over || announce_idle(a->schedule)) {

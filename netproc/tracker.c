@@ -263,11 +263,11 @@ static bool take_dict(const struct bencode *peer, uint32_t *names, const struct 
 static void take_list(struct tracker_reply *r, const struct bencode *list, uint32_t most, const struct tracker_sink *sink)
 {
 	struct bencode_iter it;
-	struct bencode key, peer;
+	struct bencode peer;
 	uint32_t names = 0, taken = 0;
 
 	bencode_iter_init(&it, list);
-	while (bencode_next(&it, &key, &peer)) {
+	while (bencode_next(&it, NULL, &peer)) {
 		if (taken < most && take_dict(&peer, &names, sink))
 			taken++;
 		else
