@@ -18,7 +18,7 @@ struct buffers {
 	uint32_t freed_count;
 };
 
-/* Maps `count` buffers of at least `bytes` bytes.  Before the lock. */
+/* Maps `count` buffers of at least `bytes` bytes. */
 void buffers_init(struct buffers *b, uint32_t count, size_t bytes);
 void buffers_release(struct buffers *b);
 

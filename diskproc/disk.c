@@ -88,30 +88,45 @@ static const struct permit control_permits[] = {
 	{ MSG_SHUTDOWN, IN(0), on_shutdown },
 };
 
-void disk_init(struct disk *d, struct channel *control, const struct metainfo *m, const struct msg_disk_options *o, struct files *files,
-	       int spill_fd)
+void disk_init(struct disk *d, struct channel *control, const struct msg_disk_options *o)
 {
 	memset(d, 0, sizeof *d);
 	d->control = control;
-	d->m = *m;
 	d->options = *o;
-	d->files = files;
+	d->options.threads = max_u32(1, min_u32(o->threads, POOL_MAX_THREADS));
 	d->net.fd = d->next_net = d->next_slots = -1;
 	d->prepare.kind = JOB_PREPARE;
 	d->sync.kind = JOB_SYNC;
-	work_init(&d->work, &d->m, files, spill_fd, o->read_only);
-	if (o->check_existing || o->read_only)
-		reader_init(&d->work);
-	store_init(&d->store, &d->m, o->budget_bytes, &d->work, spill_fd);
-	d->store.net = &d->net;
-	d->store.slots = &d->slots;
-	check_init(&d->check, &d->m, o->threads);
+	work_init(&d->work);
 }
 
 void disk_make_threads(struct disk *d)
 {
 	d->pool = pool_new(d->options.threads, work_run, work_warm, &d->work);
-	store_start(&d->store, d->pool);
+}
+
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd)
+{
+	d->m = *m;
+	d->files = files_new(&d->m, o);
+	work_open(&d->work, &d->m, d->files, spill_fd, o->read_only);
+	if (o->existing || o->read_only)
+		reader_init(&d->work);
+	store_init(&d->store, &d->m, d->options.budget_bytes, &d->work, d->pool, spill_fd);
+	d->store.net = &d->net;
+	d->store.slots = &d->slots;
+	check_init(&d->check, &d->m, d->options.threads);
+}
+
+void disk_release(struct disk *d)
+{
+	pool_free(d->pool);
+	channel_close(&d->net);
+	if (d->slots.count)
+		slots_detach(&d->slots);
+	store_release(&d->store);
+	files_free(d->files);
+	work_release(&d->work);
 }
 
 int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)

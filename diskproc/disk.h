@@ -56,11 +56,14 @@ struct disk {
 	uint32_t next_epoch;
 };
 
-/* Before the lock.  The form was validated; files are owned from now on. */
-void disk_init(struct disk *d, struct channel *control, const struct metainfo *m, const struct msg_disk_options *o, struct files *files,
-	       int spill_fd);
+/* Before Landlock: warms libcrypto up.  options are copied. */
+void disk_init(struct disk *d, struct channel *control, const struct msg_disk_options *o);
 /* Makes the threads: after Landlock, before the lock. */
 void disk_make_threads(struct disk *d);
+/* After the lock: the validated form (kept mapped), and the files of it.  Takes the memory. */
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd);
+/* Ends the threads and frees all; no job may be busy.  For tests. */
+void disk_release(struct disk *d);
 
 /* A netproc: its channel and slots.  Both descriptors are taken.  0, or -1 when the slots are not what they must be. */
 int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd) MUST_CHECK;

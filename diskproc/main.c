@@ -5,9 +5,8 @@
  * messages are checked in store.c, its slots are copied before they are looked
  * at, the form is validated here again.
  */
-#include <signal.h>
-#include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "compartment.h"
@@ -20,63 +19,67 @@ NORETURN static void refuse(struct compartment *c, const char *what, const char 
 	compartment_end(c, 1);
 }
 
-static void map_form(struct compartment *c, struct metainfo *m)
+/* The form, validated behind all walls. */
+static void map_form(struct compartment *c, int fd, bool single, struct metainfo *m)
 {
-	int fd = compartment_take(c, SETUP_FORM);
 	const char *wrong = metainfo_map(m, fd);
 
 	close(fd);
 	if (wrong)
 		refuse(c, "the normal form", wrong);
-	if (m->h->flags & METAINFO_MAGNET || !m->h->file_count)
+	if (m->h->flags & METAINFO_MAGNET)
 		refuse(c, "the normal form", "it has no files");
-	if (m->h->flags & METAINFO_SINGLE && m->h->file_count != 1)
-		refuse(c, "the normal form", "a single file that is several");
+	if (single != !!(m->h->flags & METAINFO_SINGLE))
+		refuse(c, "the normal form", single ? "one file was passed for several" : "a directory was passed for one file");
+}
+
+static struct files_options options_of(struct compartment *c)
+{
+	struct files_options o = {
+		.root = c->fds[SETUP_FILE] >= 0 ? -1 : compartment_take(c, SETUP_ROOT),
+		.single = c->fds[SETUP_FILE] >= 0 ? compartment_take(c, SETUP_FILE) : -1,
+		.existing = c->disk.check_existing,
+		.read_only = c->disk.read_only,
+		.max_open = c->disk.max_open_files,
+		.threads = max_u32(1, min_u32(c->disk.threads, POOL_MAX_THREADS)),
+		.also_device = c->fds[SETUP_SPILL],
+	};
+
+	return o;
 }
 
 int main(void)
 {
 	static struct compartment c;
 	static struct disk d;
+	struct files_options o;
 	struct metainfo m;
-	struct files_options o = { .root = -1, .single = -1 };
-	struct files *files;
 	enum disk_turn turn;
 	uint32_t status;
-	int spill = -1, root;
+	int spill, form;
 
 	compartment_begin(&c, ROLE_DISKPROC);
 	signal(SIGPIPE, SIG_IGN); /* a sibling that dies is an error of write, not our end */
 	signal(SIGXFSZ, SIG_IGN); /* the same for a file that may not grow */
 	/* Threads share one heap: memory stays small, and no arena is mapped after the lock. */
 	mallopt(M_ARENA_MAX, 1);
-	map_form(&c, &m);
-	if (!c.disk.read_only)
-		spill = compartment_take(&c, SETUP_SPILL);
-	else
-		spill = c.fds[SETUP_SPILL];
-	if (m.h->flags & METAINFO_SINGLE)
-		o.single = compartment_take(&c, SETUP_FILE);
-	else
-		o.root = compartment_take(&c, SETUP_ROOT);
-	root = o.root;
-	o.existing = c.disk.check_existing;
-	o.read_only = c.disk.read_only;
-	o.max_open = c.disk.max_open_files;
-	o.threads = max_u32(1, min_u32(c.disk.threads, POOL_MAX_THREADS));
-	o.also_device = spill;
-	files = files_new(&m, &o);
-	/* libcrypto reads its configuration: before there are no files any more. */
-	disk_init(&d, &c.control, &m, &c.disk, files, spill);
-	compartment_landlock(&c, root);
+	form = compartment_take(&c, SETUP_FORM);
+	o = options_of(&c);
+	spill = c.disk.read_only ? -1 : compartment_take(&c, SETUP_SPILL);
+	/* libcrypto reads its configuration by name: while there are names. */
+	disk_init(&d, &c.control, &c.disk);
+	compartment_landlock(&c, o.root);
 	disk_make_threads(&d);
+	compartment_lock(&c);
+
+	map_form(&c, form, o.single >= 0, &m);
+	disk_open(&d, &m, &o, spill);
 	if (c.fds[SETUP_DISK] >= 0) {
 		int net = compartment_take(&c, SETUP_DISK);
 
 		if (disk_attach(&d, net, c.epochs[SETUP_DISK], compartment_take(&c, SETUP_SLOTS)) < 0)
 			compartment_end(&c, 1);
 	}
-	compartment_lock(&c);
 	disk_start(&d);
 	do
 		turn = disk_turn(&d, &status);

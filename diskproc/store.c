@@ -40,7 +40,7 @@ static uint32_t block_count(uint32_t bytes)
 	return bytes / SLOT_BYTES + (bytes % SLOT_BYTES != 0);
 }
 
-void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, int spill_fd)
+void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, struct pool *pool, int spill_fd)
 {
 	uint32_t length = max_u32(m->h->piece_length, 1), slots = 8;
 	uint64_t count;
@@ -48,6 +48,7 @@ void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes
 	memset(s, 0, sizeof *s);
 	s->m = m;
 	s->work = work;
+	s->pool = pool;
 	s->budget_bytes = max_u64(budget_bytes, 4ull * length);
 	/* One more than fits, for a last piece that is shorter.  Tiny pieces take a block's room each. */
 	count = s->budget_bytes / max_u32(length, SLOT_BYTES) + 1;
@@ -64,11 +65,6 @@ void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes
 	s->map_mask = slots - 1;
 	s->words = block_count(length) / 64 + 1;
 	s->have = must_calloc(bitfield_bytes(m->h->piece_count), 1);
-}
-
-void store_start(struct store *s, struct pool *pool)
-{
-	s->pool = pool;
 }
 
 void store_set_have(struct store *s, uint32_t piece)

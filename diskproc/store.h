@@ -52,10 +52,8 @@ struct store {
 	const char *why;           /* of the last broken contract: a constant string */
 };
 
-/* Before the lock: maps the memory.  budget_bytes is raised to four pieces. */
-void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, int spill_fd);
-/* When the threads are there. */
-void store_start(struct store *s, struct pool *pool);
+/* Maps the memory.  budget_bytes is raised to four pieces.  All borrowed. */
+void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, struct pool *pool, int spill_fd);
 /* Frees all; no job may be busy.  For tests. */
 void store_release(struct store *s);
 

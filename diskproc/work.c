@@ -6,21 +6,17 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "reader.h"
 #include "siphash.h"
 #include "slots.h"
 #include "spill.h"
 #include "writer.h"
-#include "reader.h"
 
-void work_init(struct work *w, const struct metainfo *m, struct files *files, int spill_fd, bool read_only)
+void work_init(struct work *w)
 {
 	uint32_t i;
 
 	memset(w, 0, sizeof *w);
-	w->m = m;
-	w->files = files;
-	w->spill_fd = spill_fd;
-	w->read_only = read_only;
 	atomic_init(&w->stop, false);
 	atomic_init(&w->holes, true);
 	random_bytes(w->sum_key, sizeof w->sum_key);
@@ -33,6 +29,14 @@ void work_init(struct work *w, const struct metainfo *m, struct files *files, in
 		if (!w->thread[i].hash)
 			bug("no memory for a digest");
 	}
+}
+
+void work_open(struct work *w, const struct metainfo *m, struct files *files, int spill_fd, bool read_only)
+{
+	w->m = m;
+	w->files = files;
+	w->spill_fd = spill_fd;
+	w->read_only = read_only;
 }
 
 void work_release(struct work *w)

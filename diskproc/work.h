@@ -66,7 +66,9 @@ struct work {
 };
 
 /* Before the lock: fetches the digest and makes the contexts. */
-void work_init(struct work *w, const struct metainfo *m, struct files *files, int spill_fd, bool read_only);
+void work_init(struct work *w);
+/* After it, before the first job.  All borrowed. */
+void work_open(struct work *w, const struct metainfo *m, struct files *files, int spill_fd, bool read_only);
 void work_release(struct work *w);
 
 /* For pool_new(). */

@@ -305,7 +305,7 @@ const char *metainfo_map(struct metainfo *m, int fd)
 	/* Without them the sender could change what was checked, or end the reader by SIGBUS. */
 	if (seals < 0 || (seals & wanted) != wanted)
 		return "a form that is not sealed";
-	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(struct metainfo_header) || st.st_size > (off_t)METAINFO_MAX_BYTES)
+	if (fd_stat(fd, &st) < 0 || st.st_size < (off_t)sizeof(struct metainfo_header) || st.st_size > (off_t)METAINFO_MAX_BYTES)
 		return "a form of impossible size";
 	/* MAP_PRIVATE: before Linux 6.7 a shared mapping of a write-sealed file is refused, even a read-only one. */
 	base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
