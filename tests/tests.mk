@@ -11,7 +11,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libipc.a
 -include $(wildcard $(BUILD)/tests/unit/*.d)
 
 check-unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@$(UNIT_WRAP) tests/units.sh "units in $(BUILD)" $(UNIT)
 
 # ---- fuzz: tests/fuzz/fuzz_X.c is a libFuzzer target, tests/fuzz/corpus/X its committed seeds
 FUZZ_SECONDS ?= 20
@@ -33,4 +33,47 @@ fuzz: $(FUZZ:%=build-fuzz/fuzz_%)
 		grep -E 'number_of_executed_units|peak_rss' build-fuzz/$$f.log; \
 	done
 
-.PHONY: check-unit fuzz
+# The same, counted as a suite.
+check-fuzz:
+	@if $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(FUZZ_SECONDS); then \
+		echo "== fuzz, $(FUZZ_SECONDS) s each: $(words $(FUZZ)) passed, 0 failed"; \
+	else echo "== fuzz, $(FUZZ_SECONDS) s each: 0 passed, 1 failed"; exit 1; fi
+
+# ---- the program as a whole, against real and hostile peers: as root (when root) and as an ordinary user
+check-world: all
+	@PYTHON=$(PYTHON) tests/world.sh $(BUILD) "world in $(BUILD)" $(WORLD)
+
+check-user: all
+	@WHO=$(if $(filter 0,$(shell id -u)),user,self) PYTHON=$(PYTHON) tests/world.sh $(BUILD) "world in $(BUILD)" $(WORLD)
+
+# ---- tests/probe: a program that acts as a compromised compartment
+-include tests/probe/probe.mk
+
+# ---- all of it: units, probe, and the world, in the release build and in the one that kills unlisted system calls
+check:
+	tests/packages.sh test
+	@BUILD=$(BUILD) tests/check.sh release; a=$$?; tests/check.sh kill; b=$$?; cat build-check-release.log build-check-kill.log > build-check.log; \
+		tests/sum.sh build-check.log && [ $$a$$b = 00 ]
+
+# Units, and a few downloads, with sanitizers.  They prove nothing about walls: SANDBOX_WIDE lets the sanitizers work.
+check-san:
+	tests/packages.sh test
+	@tests/check.sh san; a=$$?; tests/sum.sh build-check-san.log && [ $$a = 0 ]
+
+coverage:
+	tests/packages.sh test
+	$(MAKE) BUILD=build-cov COV=1 CFLAGS='-O0 -g' check-unit
+	tests/coverage.sh build-cov
+
+# ---- the main job, on a swarm of its own
+demo:
+	tests/packages.sh demo
+	$(MAKE) --no-print-directory all
+	$(PYTHON) tests/demo.py $(BUILD)
+
+# ---- speed and memory beside other clients (tests/bench/README.md)
+BENCH_ARGS ?= --scenario core --rounds 3
+bench: all
+	$(PYTHON) tests/bench/bench.py $(BENCH_ARGS) --bulkhead '$(abspath $(BUILD))/bulkhead get {torrent} -d {outdir} --port {port} --allow-net 127.0.0.0/8 -q'
+
+.PHONY: check-unit check-fuzz check-world check-user check check-san coverage demo bench fuzz

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""lt_seeder.py ADDRESS PORT FOLDER TORRENT [--tracker]: seeds TORRENT, whose data is in FOLDER, until it is stopped.
+"""lt_seeder.py ADDRESS PORT FOLDER TORRENT tracker|alone RATE: seeds TORRENT, whose data is in FOLDER, until it is stopped.
 
-Prints SEEDING when the data was checked and (with --tracker) announced.
+Prints SEEDING when the data was checked and (with "tracker") announced.  RATE is bytes per second, 0 for no limit.
 """
 import sys
 import time
@@ -9,20 +9,20 @@ import time
 import libtorrent as lt
 
 
-def session(address, port):
+def session(address, port, rate):
     where = "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
     return lt.session({
         "listen_interfaces": where, "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_utp": False, "enable_incoming_utp": False, "allow_multiple_connections_per_ip": True,
         "in_enc_policy": int(lt.enc_policy.disabled), "out_enc_policy": int(lt.enc_policy.disabled), "allowed_enc_level": int(lt.enc_level.plaintext),
-        "validate_https_trackers": False, "ssrf_mitigation": False, "allow_idna": True, "no_connect_privileged_ports": False,
+        "upload_rate_limit": rate, "validate_https_trackers": False, "ssrf_mitigation": False, "allow_idna": True, "no_connect_privileged_ports": False,
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.tracker_notification | lt.alert.category_t.status_notification})
 
 
 def main():
     address, port, folder, torrent = sys.argv[1:5]
-    tracker = "--tracker" in sys.argv[5:]
-    s = session(address, int(port))
+    tracker, rate = sys.argv[5] == "tracker", int(sys.argv[6])
+    s = session(address, int(port), rate)
     p = lt.add_torrent_params()
     p.ti = lt.torrent_info(torrent)
     p.save_path = folder

@@ -128,13 +128,26 @@ async def honest(c):
     await c.serve()
 
 
+async def metered(c):
+    """A seed that gives as many blocks as Swarm.allow() has allowed so far, then waits."""
+    await c.handshake()
+    await c.bitfield()
+    await c.unchoke()
+
+    async def answer(piece, begin, length):
+        await c.peer.swarm.allowed.acquire()
+        c.peer.swarm.given += 1
+        await c.block(piece, begin, length)
+    await c.serve(answer)
+
+
 class Peer:
     def __init__(self, swarm, payload, behaviour, address):
         self.swarm, self.payload, self.behaviour, self.name = swarm, payload, behaviour, behaviour.__name__
         self.id = b"-TS0000-" + os.urandom(12)
         self.address, self.port = address or seeders.next_address(), 0
         self.connections = self.open = self.acts = self.requests = 0
-        self.tasks = set()
+        self.tasks, self.sources = set(), set()
 
     async def listen(self, **kw):
         self.server = await asyncio.start_server(self.accept, self.address, 0, **kw)
@@ -143,6 +156,8 @@ class Peer:
     async def accept(self, reader, writer):
         self.connections += 1
         self.open += 1
+        self.swarm.most_open = max(self.swarm.most_open, sum(p.open for p in self.swarm.all))
+        self.sources.add(writer.get_extra_info("peername")[0])
         self.tasks.add(asyncio.current_task())
         try:
             await self.behaviour(Conn(self, reader, writer))
@@ -160,7 +175,7 @@ class Swarm:
     """Scripted peers of one test.  The gate opens when every hostile peer has acted, or after `patience` seconds."""
 
     def __init__(self, payload, behaviours, patience=2.0):
-        self.payload, self.patience, self.wrong = payload, patience, []
+        self.payload, self.patience, self.wrong, self.given, self.most_open = payload, patience, [], 0, 0
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
         self.all = [Peer(self, payload, b, None) for b in behaviours]
@@ -171,7 +186,7 @@ class Swarm:
 
     def _run(self):
         asyncio.set_event_loop(self.loop)
-        self.gate, self.closed = asyncio.Event(), asyncio.Event()
+        self.gate, self.closed, self.allowed = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)
         with contextlib.suppress(asyncio.CancelledError):
             self.loop.run_until_complete(self._main())
         self.loop.close()
@@ -197,6 +212,12 @@ class Swarm:
 
     def start_clock(self):
         self.loop.call_soon_threadsafe(self.loop.call_later, self.patience, self.gate.set)
+
+    def allow(self, blocks):
+        def release():
+            for _ in range(blocks):
+                self.allowed.release()
+        self.loop.call_soon_threadsafe(release)
 
     @property
     def addresses(self):

@@ -7,7 +7,6 @@ import http.server
 import itertools
 import json
 import os
-import shutil
 import socket
 import ssl
 import struct
@@ -69,11 +68,11 @@ def is_seeding(address, port, payload):
         return False
 
 
-def libtorrent(payload, address=None, tracker=False):
-    """(address, port) of a libtorrent session."""
+def libtorrent(payload, address=None, tracker=False, rate=0):
+    """(address, port) of a libtorrent session; rate in bytes per second, 0 is as fast as it can."""
     address = address or next_address()
     port = free_port(address)
-    p = process.start([PYTHON, os.path.join(HERE, "lt_seeder.py"), address, port, payload.folder, payload.torrent] + (["--tracker"] if tracker else []))
+    p = process.start([PYTHON, os.path.join(HERE, "lt_seeder.py"), address, port, payload.folder, payload.torrent, "tracker" if tracker else "alone", rate])
     process.wait_for(lambda: "SEEDING" in process.read_log(p), 30, "libtorrent seeds", p)
     return address, port
 
@@ -179,6 +178,7 @@ class Tracker:
 
     def __init__(self, peers=(), address="127.0.0.1", certificate=None, compact=True):
         self.peers, self.compact, self.announces, self.cond = list(peers), compact, [], threading.Condition()
+        self.extra, self.stuck_on, self.closing = {}, None, threading.Event()  # more keys; the event that is never answered
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -190,6 +190,8 @@ class Tracker:
                 with outer.cond:
                     outer.announces.append(q)
                     outer.cond.notify_all()
+                if outer.stuck_on and q.get("event") == outer.stuck_on:
+                    outer.closing.wait(60)
                 body = outer.answer()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain")
@@ -226,6 +228,7 @@ class Tracker:
                 top["peers6"] = b"".join(socket.inet_pton(socket.AF_INET6, a) + struct.pack(">H", p) for a, p in v6)
         else:
             top["peers"] = [{"ip": a, "port": p, "peer id": b"-TS0000-%012d" % p} for a, p in self.peers]
+        top.update(self.extra)
         return bencode(top)
 
     def events(self):
@@ -233,5 +236,6 @@ class Tracker:
             return [a.get("event", b"").decode() for a in self.announces]
 
     def close(self):
+        self.closing.set()
         self.server.shutdown()
         self.server.server_close()

@@ -1,0 +1,29 @@
+#!/bin/sh
+# units.sh NAME PROGRAM... - runs cmocka programs one after the other, all of them, and prints one line of result.
+# A program that crashes or does not end counts as one failure more.
+set -u
+name=$1
+shift
+passed=0 failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+for t; do
+	timeout -k 5 180 "$t" >"$log" 2>&1 </dev/null
+	status=$?
+	p=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
+	f=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
+	if [ $status -ne 0 ] && [ "$f" -eq 0 ]; then
+		f=1
+	fi
+	if [ $status -eq 0 ] && [ "$p" -eq 0 ]; then
+		echo "$t: ended with status 0 and ran no test" >>"$log"
+		f=1
+	fi
+	if [ "$f" -ne 0 ]; then
+		echo "---- $t: status $status"
+		grep -vE '^\[ (RUN     |      OK) \]' "$log" | tail -60
+	fi
+	passed=$((passed + p)) failed=$((failed + f))
+done
+echo "== $name: $passed passed, $failed failed"
+[ $failed -eq 0 ]
