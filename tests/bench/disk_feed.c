@@ -1,0 +1,288 @@
+/*
+ * disk_feed.c - how fast is diskproc alone?  Plays its parent and netproc: starts
+ * the program, feeds it all blocks of a made-up torrent through the slots as
+ * fast as they come back, and prints CPU and wall per GiB.
+ *
+ *	disk_feed [-p piece KiB] [-n MiB] [-t threads] [-f files] [-c] [-v] PROGRAM DIRECTORY
+ *
+ * -c: the data is there already (run it before with the same numbers): measures
+ * the check.  The directory should be on tmpfs.  Not a test: nothing is judged
+ * but that all pieces verify and DISK_COMPLETE comes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "compartment.h"
+#include "slots.h"
+#include "../unit/disk_fixture.h"
+
+#define OPEN_PIECES 8u /* fed side by side, round robin */
+
+struct feed {
+	struct channel control, net;
+	struct slots slots;
+	struct metainfo m;
+	uint32_t free[SLOT_COUNT], free_count;
+	uint32_t next_piece, verified;
+	struct { uint32_t piece, block; bool used; } open[OPEN_PIECES];
+	uint64_t used_bytes, budget_bytes; /* of pieces without a verdict */
+	bool told, complete, failed;
+	bool verbose;
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "disk_feed: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void pass(struct feed *f, uint32_t what, int fd, uint32_t epoch)
+{
+	struct msg_setup_fd m = { .what = what, .epoch = epoch };
+
+	if (channel_push_fd(&f->control, MSG_SETUP_FD, &m, fd, true) < 0)
+		die("SETUP_FD");
+}
+
+static int sealed_form(const struct metainfo *m)
+{
+	int fd = memfd_create("form", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || write(fd, m->base, m->bytes) != (ssize_t)m->bytes ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		die("form");
+	return fd;
+}
+
+static pid_t start(const char *program, int control)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	if (control == CONTROL_FD)
+		fcntl(control, F_SETFD, 0);
+	else
+		dup2(control, CONTROL_FD);
+	execl(program, program, (char *)NULL);
+	_exit(127);
+}
+
+/* What comes from diskproc on the control channel, all but what main waits for. */
+static void on_control(struct feed *f, struct packet *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	if (p->type == MSG_LOG) {
+		const struct msg_log *m = packet_message(p, 0);
+
+		if (f->verbose || m->level <= LOG_WARN)
+			fprintf(stderr, "diskproc: %.*s\n", (int)m->length, (const char *)m->text);
+	} else if (p->type == MSG_DISK_COMPLETE) {
+		f->complete = true;
+	} else if (p->type == MSG_DISK_ERROR) {
+		const struct msg_disk_error *m = packet_message(p, 0);
+
+		fprintf(stderr, "diskproc: error act %u errno %d file %u\n", m->act, m->error, m->file);
+		f->failed = true;
+	} else if (p->type == MSG_VIOLATION) {
+		const struct msg_violation *m = packet_message(p, 0);
+
+		fprintf(stderr, "diskproc: unlisted system call %u\n", m->syscall);
+		f->failed = true;
+	}
+}
+
+static void wait_for(struct feed *f, enum message_type type)
+{
+	for (;;) {
+		struct packet p;
+		enum channel_result r = channel_wait(&f->control, &p, 10000);
+
+		if (r != CHANNEL_OK) {
+			fprintf(stderr, "disk_feed: waiting for %s: %s\n", message_rows[type].name,
+				r == CHANNEL_VIOLATION ? channel_violation() : "nothing came");
+			exit(1);
+		}
+		on_control(f, &p);
+		if (p.type == type)
+			return;
+	}
+}
+
+static void set_up(struct feed *f, const char *dir, uint32_t threads, bool check)
+{
+	struct msg_disk_options o = { .budget_bytes = f->budget_bytes, .threads = threads, .max_open_files = 64, .check_existing = check };
+	struct msg_setup_end end = { 0 };
+	struct msg_go go = { 0 };
+	int net[2], slots = slots_create(&f->slots, SLOT_COUNT), root, spill;
+
+	if (slots < 0 || channel_pair(net) < 0)
+		die("slots");
+	wait_for(f, MSG_HELLO);
+	pass(f, SETUP_FORM, sealed_form(&f->m), 0);
+	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	spill = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (root < 0 || spill < 0)
+		die(dir);
+	pass(f, SETUP_ROOT, root, 0);
+	pass(f, SETUP_SPILL, spill, 0);
+	pass(f, SETUP_DISK, net[1], 1);
+	pass(f, SETUP_SLOTS, slots, 0);
+	channel_init(&f->net, net[0], 1, false, "diskproc");
+	if (channel_push(&f->control, MSG_DISK_OPTIONS, &o) < 0 || channel_push(&f->control, MSG_SETUP_END, &end) < 0 ||
+	    channel_flush(&f->control) < 0)
+		die("set-up");
+	wait_for(f, MSG_READY);
+	if (channel_push(&f->control, MSG_GO, &go) < 0 || channel_flush(&f->control) < 0)
+		die("GO");
+}
+
+static void on_net(struct feed *f, const struct packet *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (p->type == MSG_SLOT_FREE) {
+			f->free[f->free_count++] = ((const struct msg_slot_free *)packet_message(p, i))->slot;
+		} else if (p->type == MSG_VERIFIED) {
+			f->verified++;
+			f->used_bytes -= metainfo_piece_bytes(&f->m, ((const struct msg_verified *)packet_message(p, i))->piece);
+		} else if (p->type == MSG_HAVE_END) {
+			f->told = true;
+			f->verified = ((const struct msg_have_end *)packet_message(p, i))->verified_pieces;
+		} else if (p->type != MSG_HAVE_BITS) {
+			fprintf(stderr, "disk_feed: %s\n", message_rows[p->type].name);
+			f->failed = true;
+		}
+	}
+}
+
+/* One block of open piece `i`; false when there is nothing to send. */
+static bool feed_block(struct feed *f, uint32_t i)
+{
+	uint32_t bytes;
+	struct msg_block m;
+
+	if (!f->open[i].used) {
+		if (f->next_piece == f->m.h->piece_count || f->budget_bytes - f->used_bytes < f->m.h->piece_length)
+			return false;
+		f->open[i].used = true;
+		f->open[i].piece = f->next_piece++;
+		f->open[i].block = 0;
+		f->used_bytes += metainfo_piece_bytes(&f->m, f->open[i].piece);
+	}
+	bytes = metainfo_piece_bytes(&f->m, f->open[i].piece);
+	m.piece = f->open[i].piece;
+	m.begin = f->open[i].block++ * SLOT_BYTES;
+	m.length = min_u32(SLOT_BYTES, bytes - m.begin);
+	m.slot = f->free[--f->free_count];
+	fixture_fill(slot_at(&f->slots, m.slot), (uint64_t)m.piece * f->m.h->piece_length + m.begin, m.length);
+	if (channel_push(&f->net, MSG_BLOCK, &m) < 0)
+		die("BLOCK");
+	if (m.begin + m.length == bytes)
+		f->open[i].used = false;
+	return true;
+}
+
+static void run(struct feed *f)
+{
+	while (!f->complete && !f->failed) {
+		struct pollfd p[2] = { { .fd = f->control.fd, .events = POLLIN }, { .fd = f->net.fd, .events = POLLIN } };
+		struct packet in;
+		uint32_t i, sent = 0, idle = 0;
+
+		while (f->told && f->verified < f->m.h->piece_count && f->free_count && sent < 32 && idle < OPEN_PIECES) {
+			i = sent % OPEN_PIECES;
+			if (feed_block(f, (i + idle) % OPEN_PIECES)) {
+				sent++;
+				idle = 0;
+			} else
+				idle++;
+		}
+		if (channel_flush(&f->net) < 0)
+			die("diskproc is gone");
+		if (channel_wants_write(&f->net))
+			p[1].events |= POLLOUT;
+		(void)poll(p, 2, sent ? 0 : 10000);
+		while (p[1].revents & POLLIN && channel_receive(&f->net, &in) == CHANNEL_OK)
+			on_net(f, &in);
+		if (p[0].revents) {
+			enum channel_result r;
+
+			while ((r = channel_receive(&f->control, &in)) == CHANNEL_OK)
+				on_control(f, &in);
+			if (r != CHANNEL_EMPTY)
+				die("the control channel ended");
+		}
+	}
+}
+
+static double seconds(struct timeval t)
+{
+	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+int main(int argc, char **argv)
+{
+	static struct feed f;
+	struct fixture_file files[1000];
+	static char names[1000][32];
+	uint32_t piece_kib = 1024, mib = 1024, threads = 1, count = 1, i;
+	struct msg_shutdown stop = { .grace_ms = 10000 };
+	struct rusage ru;
+	uint64_t t0, t1;
+	bool check = false;
+	int pair[2], c, status;
+	double gib;
+	pid_t pid;
+
+	while ((c = getopt(argc, argv, "p:n:t:f:cv")) != -1) {
+		switch (c) {
+		case 'p': piece_kib = (uint32_t)atoi(optarg); break;
+		case 'n': mib = (uint32_t)atoi(optarg); break;
+		case 't': threads = (uint32_t)atoi(optarg); break;
+		case 'f': count = (uint32_t)atoi(optarg); break;
+		case 'c': check = true; break;
+		case 'v': f.verbose = true; break;
+		default: return 2;
+		}
+	}
+	if (argc - optind != 2 || count < 1 || count > 1000 || !piece_kib || !mib)
+		return 2;
+	for (i = 0; i < count; i++) {
+		snprintf(names[i], sizeof names[i], "dir%u/file%u", i % 10, i);
+		files[i] = (struct fixture_file){ names[i], ((uint64_t)mib << 20) / count, 0 };
+	}
+	fixture_form(&f.m, files, count, piece_kib << 10, false);
+	f.budget_bytes = max_u64(64u << 20, 4ull * f.m.h->piece_length);
+	for (i = 0; i < SLOT_COUNT; i++)
+		f.free[f.free_count++] = i;
+	if (channel_pair(pair) < 0)
+		die("socketpair");
+	pid = start(argv[optind], pair[1]);
+	close(pair[1]);
+	channel_init(&f.control, pair[0], CONTROL_EPOCH, true, "diskproc");
+	set_up(&f, argv[optind + 1], threads, check);
+	t0 = now_us();
+	run(&f);
+	t1 = now_us();
+	if (channel_push(&f.control, MSG_SHUTDOWN, &stop) == 0 && channel_flush(&f.control) == 0 && !f.failed)
+		wait_for(&f, MSG_BYE);
+	if (wait4(pid, &status, 0, &ru) != pid)
+		die("wait4");
+	gib = (double)(f.m.h->total_length) / (1 << 30);
+	printf("piece %u KiB threads %u: cpu %.3f s/GiB (user %.3f sys %.3f) wall %.3f s/GiB rss %ld MiB switches %ld verified %u status %d%s\n",
+	       piece_kib, threads, (seconds(ru.ru_utime) + seconds(ru.ru_stime)) / gib, seconds(ru.ru_utime) / gib,
+	       seconds(ru.ru_stime) / gib, (double)(t1 - t0) / 1e6 / gib, ru.ru_maxrss >> 10, ru.ru_nvcsw + ru.ru_nivcsw, f.verified,
+	       status, f.complete ? "" : " NOT COMPLETE");
+	return f.complete && !f.failed && !status ? 0 : 1;
+}
