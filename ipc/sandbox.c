@@ -93,7 +93,13 @@ uint32_t walls_wanted(enum role role)
 	w |= FIRST;
 #ifndef SANDBOX_WIDE
 	w |= NAMESPACES | LANDLOCK | SECCOMP;
-	if (role != ROLE_RESOLVER)
+	/* It connects by TCP: that is all it is for. */
+	if (role == ROLE_DIALER)
+		w &= ~WALL_BIT(WALL_LANDLOCK_NET);
+	/* It has no root of its own, which is what root's children need a user namespace for. */
+	if (role == ROLE_RESOLVER)
+		w &= ~WALL_BIT(WALL_USER_NS);
+	else
 		w |= WALL_BIT(WALL_MDWE) | WALL_BIT(WALL_EMPTY_ROOT);
 	if (role != ROLE_RESOLVER && role != ROLE_DIALER)
 		w |= WALL_BIT(WALL_NET_NS);

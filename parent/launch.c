@@ -72,6 +72,12 @@ static uint64_t wanted_flags(enum role role, bool root)
 		flags |= CLONE_NEWUSER;
 	if (role != ROLE_DIALER && role != ROLE_RESOLVER)
 		flags |= CLONE_NEWNET;
+	/*
+	 * diskproc makes its mount namespace itself (sandbox_root): only what is in the namespace that it comes from can
+	 * be copied as a detached mount, and its directory was opened in the parent's.
+	 */
+	if (role == ROLE_DISKPROC)
+		flags &= ~(uint64_t)CLONE_NEWNS;
 	return flags;
 #endif
 }

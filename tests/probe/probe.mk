@@ -4,7 +4,7 @@ PROBE_ROLES := inspect resolver dialer netproc diskproc
 PROBES := $(PROBE_ROLES:%=$(BUILD)/tests/probe/probe-%)
 PROBE_FLAGS = $(filter-out -Wmissing-prototypes,$(ALL_CFLAGS)) -Itests/probe
 
-$(BUILD)/tests/probe/probe-%: tests/probe/probe.c tests/probe/attempts.c $(BUILD)/libipc.a
+$(PROBES): $(BUILD)/tests/probe/probe-%: tests/probe/probe.c tests/probe/attempts.c $(BUILD)/libipc.a
 	@mkdir -p $(@D)
 	$(CC) $(PROBE_FLAGS) -DPROBE_ROLE=ROLE_$(shell echo $* | tr a-z A-Z) -MF $@.d $(LINK) -o $@ tests/probe/probe.c tests/probe/attempts.c \
 		$(BUILD)/libipc.a -lseccomp

@@ -157,7 +157,7 @@ static void make_folder(struct run *r)
 /* The folder as this start of diskproc gets it: what an earlier attempt may have made is gone. */
 static void tidy_folder(const struct run *r)
 {
-	static const char *const files[] = { "made", "outer/inner", "set-id", "executable", "world", "following", "second", "sym", "other", "fifo" };
+	static const char *const files[] = { "made", "outer/inner", "set-id", "executable", "world", "following", "second", "sym", "other", "fifo", "up" };
 	static const char *const folders[] = { "made-directory", "outer", "sticky", "open" };
 	size_t i;
 
