@@ -9,25 +9,27 @@ import time
 import libtorrent as lt
 
 
-def session(address, port, rate):
+def session(address, port):
     where = "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
     return lt.session({
         "listen_interfaces": where, "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_utp": False, "enable_incoming_utp": False, "allow_multiple_connections_per_ip": True,
         "in_enc_policy": int(lt.enc_policy.disabled), "out_enc_policy": int(lt.enc_policy.disabled), "allowed_enc_level": int(lt.enc_level.plaintext),
-        "upload_rate_limit": rate, "validate_https_trackers": False, "ssrf_mitigation": False, "allow_idna": True, "no_connect_privileged_ports": False,
+        "validate_https_trackers": False, "ssrf_mitigation": False, "allow_idna": True, "no_connect_privileged_ports": False,
         "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.tracker_notification | lt.alert.category_t.status_notification})
 
 
 def main():
     address, port, folder, torrent = sys.argv[1:5]
     tracker, rate = sys.argv[5] == "tracker", int(sys.argv[6])
-    s = session(address, int(port), rate)
+    s = session(address, int(port))
     p = lt.add_torrent_params()
     p.ti = lt.torrent_info(torrent)
     p.save_path = folder
     p.flags &= ~lt.torrent_flags.auto_managed & ~lt.torrent_flags.paused
     h = s.add_torrent(p)
+    if rate:
+        h.set_upload_limit(rate)  # the session's own limit leaves out local peers
     announced = not tracker
     told = False
     end = time.monotonic() + 600
