@@ -1,0 +1,364 @@
+/*
+ * child.c - see child.h.
+ *
+ * Runs before and after the parent's lock.  Nothing here waits.
+ */
+#include "child.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "compartment.h"
+#include "policy.h"
+#include "screen.h"
+
+/* From LAUNCH to GO; a machine that swaps is slow, but not that slow. */
+#define START_MS 20000u
+/* A child whose channel is closed, or that said BYE, has so long to be gone. */
+#define GONE_MS 1000u
+/* Packets of one child in one turn, so that none starves the others. */
+#define PACKETS_A_TURN 32
+/* EXIT_WALL of sandbox.c: a wall could not be raised. */
+#define EXIT_NO_WALL 6
+
+void child_init(struct child *c, enum role role, uint32_t source)
+{
+	memset(c, 0, sizeof *c);
+	c->role = role;
+	c->source = source;
+	c->control.fd = -1;
+	c->listener = -1;
+	c->log_tokens = CHILD_LOG_BURST;
+}
+
+int child_launch(struct child *c, struct launcher *l, int uid, int gid, uint64_t now_ms)
+{
+	if (c->state != CHILD_NONE)
+		bug("%s is started in state %u", role_name(c->role), c->state);
+	child_init(c, c->role, c->source);
+	c->launch_tag = launcher_ask_launch(l, c->role, uid, gid);
+	if (!c->launch_tag)
+		return -1;
+	c->state = CHILD_LAUNCHING;
+	c->deadline_ms = now_ms + START_MS;
+	return 0;
+}
+
+void child_launched(struct child *c, const struct launcher_answer *a)
+{
+	c->launch_tag = 0;
+	c->pid = a->pid;
+	c->walls = a->spaces;
+	channel_init(&c->control, a->fd, CONTROL_EPOCH, true, role_name(c->role));
+	/* It may have been given up meanwhile. */
+	if (c->state == CHILD_DYING)
+		(void)kill(c->pid, SIGKILL);
+	else
+		c->state = CHILD_HELLO;
+}
+
+void child_kill(struct child *c, const char *cause, ...)
+{
+	if (c->state == CHILD_NONE)
+		return;
+	if (cause && !c->cause[0]) {
+		va_list ap;
+
+		va_start(ap, cause);
+		vsnprintf(c->cause, sizeof c->cause, cause, ap);
+		va_end(ap);
+	}
+	c->state = CHILD_DYING;
+	c->deadline_ms = 0;
+	/* Not reaped yet, so the number is still its own. */
+	if (c->pid > 0)
+		(void)kill(c->pid, SIGKILL);
+}
+
+void child_send(struct child *c, enum message_type type, const void *message)
+{
+	if (c->state == CHILD_NONE || c->state == CHILD_LAUNCHING || c->state >= CHILD_DONE)
+		return;
+	if (channel_push(&c->control, type, message) == 0 && channel_flush(&c->control) >= 0)
+		return;
+	/* Gone already: EOF and its exit status tell more than this failure. */
+	if (errno != EPIPE && errno != ECONNRESET)
+		child_kill(c, "does not take messages");
+}
+
+void child_give(struct child *c, enum setup_fd what, int fd, uint32_t epoch, bool give)
+{
+	struct msg_setup_fd m = { .what = (uint32_t)what, .epoch = epoch };
+
+	c->given |= 1u << what;
+	c->stale &= ~(1u << what);
+	if (channel_push_fd(&c->control, MSG_SETUP_FD, &m, fd, give) == 0)
+		return;
+	if (give)
+		close(fd);
+	if (errno != EPIPE && errno != ECONNRESET)
+		child_kill(c, "does not take descriptors");
+}
+
+void child_setup_end(struct child *c)
+{
+	struct msg_setup_end m = { 0 };
+
+	if (c->state != CHILD_SETUP)
+		return;
+	child_send(c, MSG_SETUP_END, &m);
+	if (c->state == CHILD_SETUP)
+		c->state = CHILD_LOCKING;
+}
+
+static uint8_t hex_digit(char h)
+{
+	return (uint8_t)(h <= '9' ? h - '0' : h - 'a' + 10);
+}
+
+int child_on_hello(void *self, const void *message, int fd)
+{
+	static const char hash[] = BUILD_HASH;
+	const struct msg_hello *m = message;
+	struct child *c = self;
+	size_t i;
+
+	(void)fd;
+	_Static_assert(sizeof hash == 2 * sizeof m->build + 1, "32 hex digits");
+	for (i = 0; i < sizeof m->build; i++)
+		if (m->build[i] != (uint8_t)(hex_digit(hash[2 * i]) << 4 | hex_digit(hash[2 * i + 1]))) {
+			child_kill(c, "is of another build");
+			return 0;
+		}
+	if (m->role != (uint32_t)c->role) {
+		child_kill(c, "says that it is another");
+		return 0;
+	}
+	c->state = CHILD_SETUP;
+	return 0;
+}
+
+int child_on_listener(void *self, const void *message, int fd)
+{
+	struct child *c = self;
+
+	(void)message;
+	if (c->listener >= 0) {
+		close(fd);
+		return -1;
+	}
+	c->listener = fd;
+	return 0;
+}
+
+int child_on_ready(void *self, const void *message, int fd)
+{
+	const struct msg_ready *m = message;
+	struct child *c = self;
+
+	(void)fd;
+	c->walls |= m->walls;
+	c->state = CHILD_CHECKING;
+	return 0;
+}
+
+bool child_ask_check(struct child *c, struct launcher *l)
+{
+	c->check_tag = launcher_ask_status(l, c->pid);
+	return c->check_tag != 0;
+}
+
+/* Names of the walls in a set, with commas between. */
+static void name_walls(char *out, size_t room, uint32_t walls)
+{
+	struct text t;
+	unsigned w;
+
+	text_init(&t, out, room);
+	for (w = 0; w < WALLS; w++)
+		if (walls & WALL_BIT(w))
+			text_addf(&t, "%s%s", t.length ? ", " : "", wall_names[w]);
+}
+
+void child_checked(struct child *c, const struct msg_process_status *s, bool weak)
+{
+	uint32_t missing = walls_required(c->role) & ~c->walls, wanted = walls_wanted(c->role) & ~c->walls & ~missing;
+	char names[400];
+
+	c->check_tag = 0;
+	if (c->state != CHILD_CHECKING)
+		return;
+#ifndef SANDBOX_WIDE
+	/* What it says of itself, and what the kernel says of it. */
+	if (s->seccomp != 2)
+		missing |= WALL_BIT(WALL_SECCOMP);
+	if (!s->no_new_privs)
+		missing |= WALL_BIT(WALL_NO_NEW_PRIVS);
+	if (s->caps)
+		missing |= WALL_BIT(WALL_NO_CAPS);
+#else
+	(void)s;
+#endif
+	if (wanted) {
+		char line[440];
+
+		name_walls(names, sizeof names, wanted);
+		snprintf(line, sizeof line, "not to be had here: %s", names);
+		screen_log(c->source, c->role, LOG_DETAIL, TOPIC_WALL, line, strlen(line));
+	}
+	name_walls(names, sizeof names, missing);
+	if (missing && !weak) {
+		c->wall_missing = true;
+		child_kill(c, "lacks a required wall: %s", names);
+		return;
+	}
+	if (missing)
+		screen_warn("%s runs without a required wall: %s", role_name(c->role), names);
+	c->state = CHILD_HELD;
+}
+
+void child_go(struct child *c)
+{
+	struct msg_go m = { 0 };
+	char names[400];
+
+	if (c->state != CHILD_HELD)
+		return;
+	child_send(c, MSG_GO, &m);
+	if (c->state != CHILD_HELD)
+		return;
+	c->state = CHILD_RUNNING;
+	c->deadline_ms = 0;
+	c->was_running = true;
+	name_walls(names, sizeof names, c->walls);
+	json_begin("compartment", c->source);
+	json_word("compartment", role_name(c->role));
+	json_word("state", "running");
+	json_number("pid", (uint64_t)c->pid);
+	json_word("walls", names);
+	json_end();
+}
+
+void child_shutdown(struct child *c, uint32_t grace_ms, uint64_t now_ms)
+{
+	struct msg_shutdown m = { .grace_ms = grace_ms };
+
+	if (c->state == CHILD_RUNNING) {
+		child_send(c, MSG_SHUTDOWN, &m);
+		if (c->state == CHILD_RUNNING)
+			c->state = CHILD_ENDING;
+		c->deadline_ms = now_ms + grace_ms;
+	} else if (c->state != CHILD_ENDING && c->state != CHILD_DONE) {
+		child_kill(c, NULL);
+	}
+}
+
+int child_on_log(void *self, const void *message, int fd)
+{
+	const struct msg_log *m = message;
+	struct child *c = self;
+	uint64_t now = now_ms(), refill = (now - c->log_ms) * CHILD_LOG_PER_SECOND / 1000;
+
+	(void)fd;
+	if (m->level >= LOG_LEVELS || m->topic >= TOPICS || m->length > sizeof m->text)
+		return -1;
+	if (refill) {
+		c->log_tokens = (uint32_t)min_u64(CHILD_LOG_BURST, c->log_tokens + refill);
+		c->log_ms = now;
+	}
+	if (!c->log_tokens) {
+		c->log_dropped++;
+		return 0;
+	}
+	c->log_tokens--;
+	if (c->log_dropped) {
+		screen_warn("%s: %u log lines were left out", role_name(c->role), c->log_dropped);
+		c->log_dropped = 0;
+	}
+	screen_log(c->source, c->role, (enum log_level)m->level, (enum log_topic)m->topic, m->text, m->length);
+	return 0;
+}
+
+int child_on_violation(void *self, const void *message, int fd)
+{
+	const struct msg_violation *m = message;
+
+	(void)fd;
+	child_kill(self, "made an unlisted system call: %s (%u)", policy_call_name((int)(m->syscall & 0x7fffffff)), m->syscall);
+	return 0;
+}
+
+int child_on_bye(void *self, const void *message, int fd)
+{
+	const struct msg_bye *m = message;
+	struct child *c = self;
+
+	(void)fd;
+	if (m->status && !c->cause[0])
+		snprintf(c->cause, sizeof c->cause, "ended with status %u", m->status);
+	c->state = CHILD_DONE;
+	c->deadline_ms = now_ms() + GONE_MS;
+	return 0;
+}
+
+void child_dispatch(struct child *c, const struct permit *table, size_t rows)
+{
+	enum channel_result r;
+
+	if (c->control.fd < 0)
+		return;
+	r = channel_dispatch(&c->control, table, rows, &c->state, c, PACKETS_A_TURN);
+	if (r == CHANNEL_VIOLATION) {
+		/* What is on its way from a child that we killed is no news. */
+		if (c->state != CHILD_DYING)
+			child_kill(c, "broke its contract: %s", channel_violation());
+		channel_close(&c->control);
+	} else if (r == CHANNEL_CLOSED) {
+		channel_close(&c->control);
+		if (c->state != CHILD_DYING) {
+			/* Its exit status comes with SIGCHLD. */
+			if (c->state != CHILD_DONE)
+				c->state = CHILD_DYING;
+			c->deadline_ms = now_ms() + GONE_MS;
+		}
+	}
+}
+
+void child_on_notification(struct child *c)
+{
+	/* The kernel's struct may be larger than the header's; what it does not fill must be zero. */
+	union {
+		struct seccomp_notif notification;
+		uint8_t room[1024];
+	} u;
+
+	memset(&u, 0, sizeof u);
+	if (ioctl(c->listener, SECCOMP_IOCTL_NOTIF_RECV, &u.notification) == 0) {
+		child_kill(c, "made a forbidden system call: %s", policy_call_name(u.notification.data.nr));
+		return;
+	}
+	if (errno == EINTR || errno == ENOENT)
+		return;
+	close(c->listener);
+	c->listener = -1;
+}
+
+void child_reaped(struct child *c, const siginfo_t *how)
+{
+	if (!c->cause[0] && how->si_code == CLD_EXITED) {
+		c->wall_missing = how->si_status == EXIT_NO_WALL && !c->was_running;
+		snprintf(c->cause, sizeof c->cause, c->wall_missing ? "could not raise a wall (status %d)" : "exited with status %d", how->si_status);
+	} else if (!c->cause[0]) {
+		snprintf(c->cause, sizeof c->cause, "was ended by signal %d (%s)", how->si_status, strsignal(how->si_status));
+	}
+	channel_close(&c->control);
+	if (c->listener >= 0)
+		close(c->listener);
+	c->listener = -1;
+	c->pid = 0;
+	c->deadline_ms = 0;
+	c->state = CHILD_NONE;
+}

@@ -1,0 +1,652 @@
+/*
+ * download.c - see download.h: the state machine of one SOURCE.
+ *
+ * inspecting.c has what happens around inspect; feed.c what each compartment
+ * is given.  Nothing here waits: everything happens on an answer of the
+ * launcher, a message, a death or a deadline.
+ */
+#include "download.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "feed.h"
+#include "inspecting.h"
+#include "slots.h"
+
+#define SECOND_MS 1000u
+/* A hostile torrent may keep inspect busy; its own limits are far below this. */
+#define INSPECT_MS 120000u
+/* Turns of reading what a dead child left. */
+#define LAST_WORDS 64
+
+void download_init(struct download *d, struct context *x, uint32_t index, const char *source, int input)
+{
+	size_t i;
+
+	memset(d, 0, sizeof *d);
+	d->x = x;
+	d->index = index;
+	d->source = source;
+	d->status = -1;
+	d->input = input;
+	d->form = d->text = d->mount = d->slots = -1;
+	screen_safe(d->name, sizeof d->name, source, strlen(source));
+	output_init(&d->out);
+	for (i = 0; i < ROLE_COUNT; i++)
+		child_init(&d->child[i], (enum role)i, index);
+	for (i = 0; i < EDGES; i++)
+		d->edge[i].fd[0] = d->edge[i].fd[1] = -1;
+}
+
+void download_close(struct download *d)
+{
+	size_t i;
+
+	for (i = 0; i < EDGES; i++)
+		feed_close_edge(&d->edge[i]);
+	for (i = 0; i < ROLE_COUNT; i++)
+		channel_close(&d->child[i].control);
+	output_close(&d->out);
+	if (d->input >= 0)
+		close(d->input);
+	if (d->form >= 0)
+		close(d->form);
+	if (d->text >= 0)
+		close(d->text);
+	if (d->mount >= 0)
+		close(d->mount);
+	if (d->slots >= 0)
+		close(d->slots);
+	d->input = d->form = d->text = d->mount = d->slots = -1;
+}
+
+/* ---- ends */
+
+static bool is_network(enum role role)
+{
+	return role == ROLE_NETPROC || role == ROLE_DIALER || role == ROLE_RESOLVER;
+}
+
+/* Its status is decided: netproc says goodbye, diskproc keeps what it has, the others serve them until then. */
+static void finish(struct download *d, int status, uint32_t grace_ms)
+{
+	if (d->status < 0)
+		d->status = status;
+	if (d->state >= DOWNLOAD_FINISHING)
+		return;
+	d->state = DOWNLOAD_FINISHING;
+	d->kill_ms = d->x->now_ms + grace_ms;
+	child_shutdown(&d->child[ROLE_NETPROC], grace_ms, d->x->now_ms);
+	child_shutdown(&d->child[ROLE_DISKPROC], grace_ms, d->x->now_ms);
+	child_kill(&d->child[ROLE_INSPECT], NULL);
+}
+
+void download_fail(struct download *d, int status, const char *fmt, ...)
+{
+	char text[1400];
+	va_list ap;
+
+	if (d->status >= 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	screen_error("%s: %s", d->name, text);
+	json_begin("error", d->index);
+	json_number("status", (uint64_t)status);
+	json_word("text", text);
+	json_end();
+	/* What is verified stays; a process that misbehaved is not asked for goodbyes for long. */
+	finish(d, status, GOODBYE_MS);
+}
+
+void download_interrupt(struct download *d, bool at_once)
+{
+	bool running = d->state == DOWNLOAD_RUNNING;
+	size_t i;
+
+	if (d->state < DOWNLOAD_FINISHING) {
+		if (running && d->mapped)
+			screen_note("%s: interrupted; the same command continues it", d->name);
+		finish(d, STATUS_INTERRUPTED, INTERRUPT_MS);
+	}
+	for (i = 0; i < ROLE_COUNT && (at_once || !running); i++)
+		child_kill(&d->child[i], NULL);
+}
+
+/* Everything is verified and synced: the one rename. */
+static void complete(struct download *d)
+{
+	char error[1000], took[32];
+	struct text t;
+	const struct metainfo_header *h = d->m.h;
+
+	if (d->out.finished) {
+		screen_note("%s: already complete", d->name);
+	} else if (output_finish(&d->out, error, sizeof error) < 0) {
+		download_fail(d, STATUS_STORAGE, "%s", error);
+		return;
+	} else {
+		text_init(&t, took, sizeof took);
+		text_add_duration(&t, (d->x->now_ms - d->started_ms) / SECOND_MS);
+		screen_note("%s: complete after %s", d->name, took);
+	}
+	json_begin("complete", d->index);
+	json_word("directory", d->x->o->dir);
+	json_text("name", d->out.name, strlen(d->out.name));
+	json_number("bytes", h->total_length);
+	json_number("milliseconds", d->x->now_ms - d->started_ms);
+	json_bool("already", d->out.finished);
+	json_end();
+	screen_result(d->x->o->dir, d->out.name, strlen(d->out.name));
+	finish(d, STATUS_COMPLETE, GOODBYE_MS);
+}
+
+/* ---- what compartments send */
+
+static struct download *download_of(struct child *c)
+{
+	/* The child is element `role` of its download's array. */
+	return (struct download *)(void *)((char *)(c - c->role) - offsetof(struct download, child));
+}
+
+static int on_slots(void *self, const void *message, int fd)
+{
+	const struct msg_slots *m = message;
+	struct download *d = download_of(self);
+
+	if (m->count != SLOT_COUNT) {
+		close(fd);
+		return -1;
+	}
+	if (d->slots >= 0)
+		close(d->slots);
+	d->slots = fd;
+	feed_slots_changed(d);
+	return 0;
+}
+
+static int on_net_stats(void *self, const void *message, int fd)
+{
+	const struct msg_net_stats *m = message;
+	struct download *d = download_of(self);
+
+	(void)fd;
+	if (m->received_bytes > d->net.received_bytes)
+		d->moved_ms = d->x->now_ms;
+	d->net = *m;
+	return 0;
+}
+
+static int on_tracker_event(void *self, const void *message, int fd)
+{
+	const struct msg_tracker_event *m = message;
+	struct download *d = download_of(self);
+	static const char *const schemes[] = { "", "http", "https", "udp", "other" };
+	const struct metainfo_url *u;
+	char host[METAINFO_MAX_HOST + 1], url[METAINFO_MAX_HOST + 32], line[LOG_TEXT_MAX];
+	struct text t;
+
+	(void)fd;
+	if (m->tracker >= d->m.h->tracker_count || m->length > sizeof m->text)
+		return -1;
+	u = &metainfo_trackers(&d->m)[m->tracker];
+	/* Only this much of it: paths and queries carry passkeys. */
+	screen_safe(host, sizeof host, metainfo_str(&d->m, u->host), u->host.length);
+	snprintf(url, sizeof url, strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", schemes[u->scheme < ARRAY_LEN(schemes) ? u->scheme : 0], host, u->port);
+	json_begin("tracker", d->index);
+	json_word("tracker", url);
+	json_bool("ok", m->result == 0);
+	if (m->seeds != UINT32_MAX)
+		json_number("seeds", m->seeds);
+	if (m->leechers != UINT32_MAX)
+		json_number("leechers", m->leechers);
+	if (m->peers != UINT32_MAX)
+		json_number("peers", m->peers);
+	json_number("next_ms", m->next_ms);
+	json_text("text", m->text, m->length);
+	json_end();
+	if (!d->x->o->verbose || d->x->o->json)
+		return 0;
+	text_init(&t, line, sizeof line);
+	text_addf(&t, "%s: ", url);
+	if (m->result)
+		text_addf(&t, "failed");
+	else
+		text_addf(&t, "%d peers", m->peers == UINT32_MAX ? 0 : (int)min_u32(m->peers, INT32_MAX));
+	if (m->length)
+		text_addf(&t, ": ");
+	text_add(&t, (const char *)m->text, m->length);
+	screen_log(d->index, ROLE_NETPROC, LOG_INFO, TOPIC_TRACKER, line, t.length);
+	return 0;
+}
+
+static int on_disk_progress(void *self, const void *message, int fd)
+{
+	const struct msg_disk_progress *m = message;
+	struct download *d = download_of(self);
+
+	(void)fd;
+	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
+	    m->verified_pieces > d->m.h->piece_count)
+		return -1;
+	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
+		d->moved_ms = d->x->now_ms;
+	d->disk = *m;
+	return 0;
+}
+
+static int on_disk_complete(void *self, const void *message, int fd)
+{
+	const struct msg_disk_complete *m = message;
+	struct download *d = download_of(self);
+
+	(void)fd;
+	if (m->verified_bytes != d->m.h->total_length)
+		return -1;
+	if (d->state == DOWNLOAD_RUNNING) {
+		d->disk.verified_bytes = m->verified_bytes;
+		d->disk.verified_pieces = d->m.h->piece_count;
+		complete(d);
+	}
+	return 0;
+}
+
+static int on_disk_error(void *self, const void *message, int fd)
+{
+	static const char *const acts[DISK_ACTS] = {
+		[DISK_ACT_OPEN] = "cannot open",	 [DISK_ACT_MKDIR] = "cannot make the directory of", [DISK_ACT_READ] = "cannot read",
+		[DISK_ACT_WRITE] = "cannot write",	 [DISK_ACT_SYNC] = "cannot sync",		    [DISK_ACT_SIZE] = "cannot set the size of",
+		[DISK_ACT_SPACE] = "no space for",	 [DISK_ACT_SPILL] = "cannot use the spill file of", [DISK_ACT_FOREIGN] = "will not touch",
+	};
+	const struct msg_disk_error *m = message;
+	struct download *d = download_of(self);
+	const char *root = d->out.finished ? d->out.name : d->out.part, *why = strerror(m->error);
+	char path[1200];
+	bool one = m->file != UINT32_MAX && !d->out.single;
+
+	(void)fd;
+	if (m->act < DISK_ACT_OPEN || m->act >= DISK_ACTS || (m->file != UINT32_MAX && m->file >= d->m.h->file_count))
+		return -1;
+	path[0] = 0;
+	if (one) {
+		struct metainfo_text t = metainfo_files(&d->m)[m->file].path;
+
+		screen_safe(path, sizeof path, metainfo_str(&d->m, t), t.length);
+	}
+	if (m->act == DISK_ACT_FOREIGN)
+		why = "it is no plain file of this download";
+	if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
+		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
+	else if (d->out.finished)
+		download_fail(d, STATUS_STORAGE, "'%s' is there already, and is not this download: %s '%s%s%s': %s", d->out.name, acts[m->act], root,
+			      one ? "/" : "", path, why);
+	else
+		download_fail(d, STATUS_STORAGE, "%s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
+	return 0;
+}
+
+static int on_dialer_stats(void *self, const void *message, int fd)
+{
+	const struct msg_dialer_stats *m = message;
+	struct child *c = self;
+	char line[160];
+	int n;
+
+	(void)fd;
+	n = snprintf(line, sizeof line, "%u dialled, %u connected, %u failed, %u refused by the policy", m->dialed, m->connected, m->failed, m->refused);
+	screen_log(c->source, ROLE_DIALER, LOG_TRACE, TOPIC_DIAL, line, (size_t)n);
+	return 0;
+}
+
+static int on_inspected(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return inspecting_on_answer(download_of(self), message);
+}
+
+static const struct permit inspect_permits[] = {
+	CHILD_PERMITS,
+	{ MSG_INSPECTED, CHILD_IN(CHILD_RUNNING), on_inspected },
+};
+static const struct permit resolver_permits[] = {
+	CHILD_PERMITS,
+};
+static const struct permit dialer_permits[] = {
+	CHILD_PERMITS,
+	{ MSG_DIALER_STATS, CHILD_WORKING, on_dialer_stats },
+};
+static const struct permit netproc_permits[] = {
+	CHILD_PERMITS,
+	{ MSG_SLOTS, CHILD_IN(CHILD_LOCKING), on_slots },
+	{ MSG_NET_STATS, CHILD_WORKING, on_net_stats },
+	{ MSG_TRACKER_EVENT, CHILD_WORKING, on_tracker_event },
+};
+static const struct permit diskproc_permits[] = {
+	CHILD_PERMITS,
+	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
+	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
+	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },
+};
+static const struct {
+	const struct permit *table;
+	size_t rows;
+} permits[ROLE_COUNT] = {
+	[ROLE_INSPECT] = { inspect_permits, ARRAY_LEN(inspect_permits) },    [ROLE_RESOLVER] = { resolver_permits, ARRAY_LEN(resolver_permits) },
+	[ROLE_DIALER] = { dialer_permits, ARRAY_LEN(dialer_permits) },	     [ROLE_NETPROC] = { netproc_permits, ARRAY_LEN(netproc_permits) },
+	[ROLE_DISKPROC] = { diskproc_permits, ARRAY_LEN(diskproc_permits) },
+};
+
+/* What a child has said by now; then what follows from its new state. */
+static void hear(struct download *d, struct child *c)
+{
+	child_dispatch(c, permits[c->role].table, permits[c->role].rows);
+	if (c->state == CHILD_CHECKING && !c->check_tag && !child_ask_check(c, &d->x->launcher))
+		download_fail(d, STATUS_FAILED, "the launcher is gone");
+}
+
+void download_on_control(struct download *d, enum role role)
+{
+	struct child *c = &d->child[role];
+
+	if (channel_wants_write(&c->control))
+		(void)(channel_flush(&c->control) >= 0); /* gone: the read below finds EOF */
+	hear(d, c);
+}
+
+/* ---- starting, deaths */
+
+void download_inspect(struct download *d, bool ahead)
+{
+	struct context *x = d->x;
+	struct child *c = &d->child[ROLE_INSPECT];
+	int id = x->root ? (int)d->ids[ROLE_INSPECT] : -1;
+
+	d->state = DOWNLOAD_INSPECTING;
+	d->started_ms = x->now_ms;
+	if (inspecting_prepare(d) < 0)
+		return;
+	if (child_launch(c, &x->launcher, id, id, x->now_ms) < 0) {
+		download_fail(d, STATUS_FAILED, "the launcher is gone");
+		return;
+	}
+	/* As root diskproc's id depends on what inspect finds. */
+	if (ahead)
+		feed_launch(d, x->root ? 1u << ROLE_DISKPROC : 0);
+}
+
+void download_start(struct download *d)
+{
+	size_t i;
+
+	d->state = DOWNLOAD_STARTING;
+	for (i = 0; i < ROLE_COUNT; i++)
+		if (!(feed_roles(d) >> i & 1))
+			child_kill(&d->child[i], NULL);
+	feed_launch(d, 0);
+}
+
+/* Whether one more death is to be forgiven. */
+static bool may_restart(struct download *d)
+{
+	uint64_t *slot = &d->restarts[d->restart_count % RESTARTS_MAX], last = *slot;
+
+	*slot = d->x->now_ms;
+	return d->restart_count++ < RESTARTS_MAX || d->x->now_ms - last > RESTARTS_MS;
+}
+
+static void restart(struct download *d, struct child *c)
+{
+	bool follows = c->role == ROLE_NETPROC && d->netproc_follows;
+
+	json_begin("compartment", d->index);
+	json_word("compartment", role_name(c->role));
+	json_word("state", "died");
+	json_word("text", c->cause);
+	json_end();
+	if (!follows && !may_restart(d)) {
+		download_fail(d, STATUS_DIED, "%s %s, too often", role_name(c->role), c->cause);
+		return;
+	}
+	if (!follows)
+		screen_error("%s: %s %s; it is started again", d->name, role_name(c->role), c->cause);
+	if (c->role == ROLE_NETPROC) {
+		d->netproc_follows = false;
+		d->received_before += d->net.received_bytes;
+		d->wasted_before += d->net.wasted_bytes;
+		memset(&d->net, 0, sizeof d->net);
+		if (d->slots >= 0)
+			close(d->slots);
+		d->slots = -1;
+	}
+	if (c->role == ROLE_DISKPROC)
+		d->out.existed = true;
+	/* netproc knows one dialer for life. */
+	if (c->role == ROLE_DIALER && d->child[ROLE_NETPROC].state != CHILD_NONE) {
+		d->netproc_follows = true;
+		child_kill(&d->child[ROLE_NETPROC], NULL);
+	}
+	feed_renew(d, c->role);
+	feed_launch(d, 0);
+}
+
+static void gone(struct download *d, struct child *c)
+{
+	int status = c->wall_missing ? STATUS_NO_WALL : STATUS_DIED;
+
+	if (c->role == ROLE_INSPECT) {
+		if (d->state == DOWNLOAD_INSPECTING)
+			inspecting_end(d);
+		return;
+	}
+	/* Started ahead, then not needed. */
+	if (!(feed_roles(d) >> c->role & 1))
+		return;
+	switch (d->state) {
+	case DOWNLOAD_RUNNING:
+		if (c->role == ROLE_DISKPROC && d->out.finished)
+			download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify; it is left alone", d->out.name);
+		else if (c->was_running || !c->wall_missing)
+			restart(d, c);
+		else
+			download_fail(d, STATUS_NO_WALL, "%s %s", role_name(c->role), c->cause);
+		return;
+	case DOWNLOAD_FINISHING:
+	case DOWNLOAD_ENDED:
+		return;
+	default:
+		download_fail(d, status, "%s %s", role_name(c->role), c->cause);
+	}
+}
+
+void download_reap(struct download *d)
+{
+	size_t i, k;
+
+	for (i = 0; i < ROLE_COUNT; i++) {
+		struct child *c = &d->child[i];
+		siginfo_t how = { 0 };
+
+		if (c->state == CHILD_NONE || c->pid <= 0)
+			continue;
+		if (waitid(P_PID, (id_t)c->pid, &how, WEXITED | WNOHANG | WNOWAIT) < 0 || how.si_pid != c->pid)
+			continue;
+		/* Its last words.  Bounded: it could have given its end of the channel to another process. */
+		for (k = 0; k < LAST_WORDS && c->control.fd >= 0; k++)
+			hear(d, c);
+		(void)waitid(P_PID, (id_t)c->pid, &how, WEXITED | WNOHANG);
+		child_reaped(c, &how);
+		gone(d, c);
+	}
+}
+
+/* ---- answers and time */
+
+bool download_on_answer(struct download *d, const struct launcher_answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < ROLE_COUNT; i++) {
+		struct child *c = &d->child[i];
+
+		if (c->launch_tag == a->tag && a->kind == LAUNCHER_LAUNCHED) {
+			child_launched(c, a);
+			/* It may have ended before its number was known. */
+			download_reap(d);
+			return true;
+		}
+		if (c->launch_tag == a->tag && a->kind == LAUNCHER_FAILED) {
+			c->launch_tag = 0;
+			c->state = CHILD_NONE;
+			download_fail(d, STATUS_FAILED, "cannot start %s: %s", role_name(c->role), strerror(a->error));
+			return true;
+		}
+		if (c->check_tag == a->tag && a->kind == LAUNCHER_STATUS) {
+			child_checked(c, &a->status, d->x->o->allow_weak);
+			return true;
+		}
+		if (c->check_tag == a->tag && a->kind == LAUNCHER_FAILED) {
+			c->check_tag = 0;
+			child_kill(c, "cannot be looked at: %s", strerror(a->error));
+			return true;
+		}
+	}
+	return feed_on_pair(d, a);
+}
+
+/* All that is to run is HELD, or runs already. */
+static bool all_held(const struct download *d)
+{
+	uint32_t roles = feed_roles(d);
+	size_t i;
+
+	for (i = 0; i < ROLE_COUNT; i++)
+		if (roles >> i & 1 && d->child[i].state != CHILD_HELD && d->child[i].state != CHILD_RUNNING)
+			return false;
+	return true;
+}
+
+/* Whoever serves others first. */
+static void go_all(struct download *d)
+{
+	static const enum role order[] = { ROLE_RESOLVER, ROLE_DIALER, ROLE_DISKPROC, ROLE_NETPROC };
+	uint32_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(order); i++) {
+		struct child *c = &d->child[order[i]];
+
+		if (c->state != CHILD_HELD)
+			continue;
+		child_go(c);
+		for (k = 0; k < d->x->o->peer_count && c->role == ROLE_NETPROC; k++) {
+			struct msg_peer_add m = { .addr = d->x->o->peers[k] };
+
+			child_send(c, MSG_PEER_ADD, &m);
+		}
+	}
+}
+
+static void advance_finishing(struct download *d)
+{
+	uint32_t left = 0;
+	size_t i;
+
+	/* Dialer and resolver keep nothing: they end when nobody needs them. */
+	if (d->child[ROLE_NETPROC].state == CHILD_NONE || d->child[ROLE_NETPROC].state >= CHILD_DONE)
+		for (i = 0; i < ROLE_COUNT; i++)
+			if (is_network((enum role)i) && i != ROLE_NETPROC && d->child[i].state != CHILD_DYING)
+				child_kill(&d->child[i], NULL);
+	for (i = 0; i < ROLE_COUNT; i++)
+		left += d->child[i].state != CHILD_NONE;
+	if (!left)
+		d->state = DOWNLOAD_ENDED;
+}
+
+void download_advance(struct download *d)
+{
+	struct child *inspect = &d->child[ROLE_INSPECT];
+
+	switch (d->state) {
+	case DOWNLOAD_INSPECTING:
+		inspecting_feed(d);
+		if (inspect->state == CHILD_HELD && (d->x->locked || d->x->o->command == COMMAND_GET)) {
+			child_go(inspect);
+			inspect->deadline_ms = d->x->now_ms + INSPECT_MS;
+		}
+		return;
+	case DOWNLOAD_STARTING:
+		feed_all(d);
+		if (d->x->locked && all_held(d)) {
+			d->state = DOWNLOAD_RUNNING;
+			d->moved_ms = d->x->now_ms;
+			go_all(d);
+		}
+		return;
+	case DOWNLOAD_RUNNING:
+		feed_all(d);
+		go_all(d);
+		return;
+	case DOWNLOAD_FINISHING:
+		advance_finishing(d);
+		return;
+	default:
+		return;
+	}
+}
+
+uint64_t download_timers(struct download *d)
+{
+	uint64_t now = d->x->now_ms, next = UINT64_MAX, idle_ms = (uint64_t)d->x->o->timeout_s * SECOND_MS;
+	size_t i;
+
+	if (d->state == DOWNLOAD_RUNNING && idle_ms) {
+		if (now - d->moved_ms >= idle_ms)
+			download_fail(d, STATUS_NO_PROGRESS, "nothing has arrived for %u seconds", d->x->o->timeout_s);
+		else
+			next = d->moved_ms + idle_ms;
+	}
+	if (d->state == DOWNLOAD_FINISHING) {
+		for (i = 0; i < ROLE_COUNT && now >= d->kill_ms; i++)
+			child_kill(&d->child[i], NULL);
+		next = now >= d->kill_ms ? UINT64_MAX : d->kill_ms;
+	}
+	for (i = 0; i < ROLE_COUNT; i++) {
+		struct child *c = &d->child[i];
+
+		if (c->state == CHILD_NONE || !c->deadline_ms)
+			continue;
+		if (now >= c->deadline_ms)
+			child_kill(c, c->state < CHILD_RUNNING ? "did not start in time" : c->state == CHILD_RUNNING ? "took too long" : NULL);
+		else
+			next = min_u64(next, c->deadline_ms);
+	}
+	return next;
+}
+
+bool download_row(const struct download *d, struct screen_row *row)
+{
+	if (d->state != DOWNLOAD_RUNNING || !d->mapped)
+		return false;
+	*row = (struct screen_row){
+		.name = metainfo_str(&d->m, d->m.h->name),
+		.name_length = d->m.h->name.length,
+		.checking = d->disk.phase == DISK_CHECKING,
+		.syncing = d->disk.phase == DISK_SYNCING,
+		.done = d->disk.verified_bytes,
+		.total = d->m.h->total_length,
+		.checked = d->disk.checked_bytes,
+		.received = d->received_before + d->net.received_bytes,
+		.wasted = d->wasted_before + d->net.wasted_bytes,
+		.rate = d->net.rate,
+		.pieces = d->disk.verified_pieces,
+		.pieces_total = d->m.h->piece_count,
+		.rejected = d->disk.rejected_pieces,
+		.peers = d->net.peers,
+		.peers_known = d->net.peers_known,
+		.source = d->index,
+	};
+	return true;
+}

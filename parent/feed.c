@@ -1,0 +1,299 @@
+/*
+ * feed.c - see feed.h.
+ */
+#include "feed.h"
+
+#include <unistd.h>
+
+#include "slots.h"
+
+#define BIT(what) (1u << (what))
+#define ROLE(r) (1u << (r))
+
+/*
+ * Clamps of each socket (P7).  The kernel doubles them and caps them by
+ * net.core.rmem_max; 200 peers at 1 MiB are the most that the kernel may hold
+ * for us.
+ */
+#define RECEIVE_BUFFER (512u << 10)
+#define SEND_BUFFER (256u << 10)
+#define CONNECT_TIMEOUT_MS 10000u
+#define DIALS_IN_FLIGHT 64u
+#define DIALS_PER_SECOND 30u
+#define REQUEST_TIMEOUT_MS 60000u
+#define NUMWANT_MAX 200u
+#define DISK_OPEN_FILES 128u
+
+static const struct {
+	enum setup_fd what;
+	enum role ends[2];
+} edges[EDGES] = {
+	[EDGE_DISK] = { SETUP_DISK, { ROLE_NETPROC, ROLE_DISKPROC } },
+	[EDGE_DIAL] = { SETUP_DIAL, { ROLE_NETPROC, ROLE_DIALER } },
+	[EDGE_RESOLVE] = { SETUP_RESOLVE, { ROLE_DIALER, ROLE_RESOLVER } },
+};
+
+uint32_t feed_roles(const struct download *d)
+{
+	return d->disk_only ? ROLE(ROLE_DISKPROC) : ROLE(ROLE_RESOLVER) | ROLE(ROLE_DIALER) | ROLE(ROLE_NETPROC) | ROLE(ROLE_DISKPROC);
+}
+
+void feed_close_edge(struct edge *e)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (e->fd[i] >= 0)
+			close(e->fd[i]);
+		e->fd[i] = -1;
+	}
+	e->tag = 0;
+}
+
+static void ask_pair(struct download *d, struct edge *e)
+{
+	feed_close_edge(e);
+	do
+		random_bytes(&e->epoch, sizeof e->epoch);
+	while (e->epoch == 0);
+	e->tag = launcher_ask_pair(&d->x->launcher);
+	if (!e->tag)
+		download_fail(d, STATUS_FAILED, "the launcher is gone");
+}
+
+void feed_launch(struct download *d, uint32_t without)
+{
+	uint32_t roles = feed_roles(d) & ~without;
+	/* The slowest to come up first. */
+	static const enum role order[] = { ROLE_NETPROC, ROLE_DISKPROC, ROLE_DIALER, ROLE_RESOLVER };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(order); i++) {
+		struct child *c = &d->child[order[i]];
+		int id = d->x->root ? (int)d->ids[c->role] : -1, gid = id;
+
+		if (id >= 0 && c->role == ROLE_DISKPROC && d->disk_gid)
+			gid = (int)d->disk_gid;
+		if (roles & ROLE(c->role) && c->state == CHILD_NONE && d->state < DOWNLOAD_FINISHING &&
+		    child_launch(c, &d->x->launcher, id, gid, d->x->now_ms) < 0)
+			download_fail(d, STATUS_FAILED, "the launcher is gone");
+	}
+	for (i = 0; i < EDGES && !d->disk_only; i++)
+		if (!d->edge[i].epoch && d->state < DOWNLOAD_FINISHING)
+			ask_pair(d, &d->edge[i]);
+}
+
+void feed_renew(struct download *d, enum role role)
+{
+	size_t i, k;
+
+	if (d->disk_only)
+		return;
+	if (role == ROLE_NETPROC)
+		d->child[ROLE_DISKPROC].stale |= d->child[ROLE_DISKPROC].given & BIT(SETUP_SLOTS);
+	for (i = 0; i < EDGES; i++) {
+		if (edges[i].ends[0] != role && edges[i].ends[1] != role)
+			continue;
+		for (k = 0; k < 2; k++)
+			d->child[edges[i].ends[k]].stale |= d->child[edges[i].ends[k]].given & BIT(edges[i].what);
+		ask_pair(d, &d->edge[i]);
+	}
+}
+
+bool feed_on_pair(struct download *d, const struct launcher_answer *a)
+{
+	size_t i;
+
+	if (a->kind != LAUNCHER_PAIR && a->kind != LAUNCHER_FAILED)
+		return false;
+	for (i = 0; i < EDGES; i++) {
+		struct edge *e = &d->edge[i];
+
+		if (!e->tag || e->tag != a->tag)
+			continue;
+		if (a->kind == LAUNCHER_FAILED) {
+			e->tag = 0;
+			download_fail(d, STATUS_FAILED, "cannot make a channel: %s", strerror(a->error));
+			return true;
+		}
+		if (e->fd[a->end] >= 0)
+			close(e->fd[a->end]);
+		e->fd[a->end] = a->fd;
+		return true;
+	}
+	return false;
+}
+
+void feed_slots_changed(struct download *d)
+{
+	struct child *c = &d->child[ROLE_DISKPROC];
+
+	c->stale |= c->given & BIT(SETUP_SLOTS);
+}
+
+/* What a role needs before its set-up can end. */
+static uint32_t needs(const struct download *d, enum role role)
+{
+	uint32_t n;
+
+	switch (role) {
+	case ROLE_RESOLVER:
+		return BIT(SETUP_RESOLVE);
+	case ROLE_DIALER:
+		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_RESOLVE);
+	case ROLE_NETPROC:
+		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0);
+	case ROLE_DISKPROC:
+		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0);
+		return n | (d->disk_only ? 0 : BIT(SETUP_DISK) | BIT(SETUP_SLOTS));
+	default:
+		return 0;
+	}
+}
+
+/* The end of a channel for this role, or -1 when it is not there (yet).  It is the caller's. */
+static int take_end(struct download *d, enum role role, enum setup_fd what, uint32_t *epoch)
+{
+	size_t i, k;
+
+	for (i = 0; i < EDGES; i++)
+		for (k = 0; k < 2; k++)
+			if (edges[i].what == what && edges[i].ends[k] == role) {
+				int fd = d->edge[i].fd[k];
+
+				d->edge[i].fd[k] = -1;
+				*epoch = d->edge[i].epoch;
+				return fd;
+			}
+	return -1;
+}
+
+/* Descriptors that the parent keeps, for a process that is started anew. */
+static int kept_fd(const struct download *d, enum setup_fd what)
+{
+	switch (what) {
+	case SETUP_FORM:
+		return d->form;
+	case SETUP_CA:
+		return d->x->ca;
+	case SETUP_FILE:
+		return d->out.root;
+	case SETUP_ROOT:
+		return d->mount >= 0 ? d->mount : d->out.root;
+	case SETUP_SPILL:
+		return d->out.spill;
+	case SETUP_SLOTS:
+		return d->slots;
+	default:
+		return -1;
+	}
+}
+
+static void send_net_options(struct download *d, struct child *c)
+{
+	const struct options *o = d->x->o;
+	uint32_t share = max_u32(1, o->source_count);
+	struct msg_net_options m = {
+		.budget_bytes = max_u64(o->memory_bytes / share, 4ull * d->m.h->piece_length),
+		.max_peers = max_u32(1, o->max_peers / share),
+		.numwant = min_u32(NUMWANT_MAX, max_u32(1, o->max_peers / share)),
+		.request_timeout_ms = REQUEST_TIMEOUT_MS,
+		.port = o->port,
+		.verbose = (uint8_t)o->verbose,
+		.use_trackers = o->trackers,
+		.use_ipv4 = o->use_ipv4,
+		.use_ipv6 = o->use_ipv6,
+		.anonymous = o->anonymous,
+	};
+
+	child_send(c, MSG_NET_OPTIONS, &m);
+}
+
+static void send_disk_options(struct download *d, struct child *c)
+{
+	const struct options *o = d->x->o;
+	struct msg_disk_options m = {
+		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
+		.threads = o->threads,
+		.check_existing = d->out.existed || d->out.finished,
+		.read_only = d->out.finished,
+		.max_open_files = DISK_OPEN_FILES,
+	};
+
+	child_send(c, MSG_DISK_OPTIONS, &m);
+}
+
+static void send_dialer_options(struct download *d, struct child *c)
+{
+	const struct options *o = d->x->o;
+	struct msg_dialer_options m = {
+		.bind4 = o->bind4,
+		.bind6 = o->bind6,
+		.system_dns = o->system_dns,
+		.connect_timeout_ms = CONNECT_TIMEOUT_MS,
+		.max_in_flight = DIALS_IN_FLIGHT,
+		.dials_per_second = DIALS_PER_SECOND,
+		.receive_buffer = RECEIVE_BUFFER,
+		.send_buffer = SEND_BUFFER,
+	};
+	uint32_t i;
+
+	memcpy(m.bind_interface, o->bind_interface, sizeof m.bind_interface);
+	child_send(c, MSG_DIALER_OPTIONS, &m);
+	for (i = 0; i < o->net_count; i++)
+		child_send(c, MSG_ALLOW_NET, &o->nets[i]);
+	for (i = 0; i < o->peer_count; i++) {
+		struct msg_allow_addr a = { .addr = o->peers[i] };
+
+		child_send(c, MSG_ALLOW_ADDR, &a);
+	}
+}
+
+/* Gives `what` if it is there. */
+static void give(struct download *d, struct child *c, enum setup_fd what)
+{
+	uint32_t epoch = 0;
+	int fd = kept_fd(d, what);
+
+	if (fd >= 0) {
+		child_give(c, what, fd, 0, false);
+		return;
+	}
+	fd = take_end(d, c->role, what, &epoch);
+	if (fd >= 0)
+		child_give(c, what, fd, epoch, true);
+}
+
+static void feed(struct download *d, struct child *c)
+{
+	uint32_t need = needs(d, c->role), what;
+
+	if (c->state == CHILD_SETUP) {
+		for (what = 1; what < SETUP_FD_COUNT; what++)
+			if (need & ~c->given & BIT(what))
+				give(d, c, (enum setup_fd)what);
+		if (need & ~c->given || c->state != CHILD_SETUP)
+			return;
+		if (c->role == ROLE_NETPROC)
+			send_net_options(d, c);
+		else if (c->role == ROLE_DISKPROC)
+			send_disk_options(d, c);
+		else if (c->role == ROLE_DIALER)
+			send_dialer_options(d, c);
+		child_setup_end(c);
+	} else if (c->state == CHILD_RUNNING && c->stale) {
+		for (what = 1; what < SETUP_FD_COUNT; what++)
+			if (c->stale & BIT(what))
+				give(d, c, (enum setup_fd)what);
+	}
+}
+
+void feed_all(struct download *d)
+{
+	uint32_t roles = feed_roles(d);
+	size_t i;
+
+	for (i = 0; i < ROLE_COUNT; i++)
+		if (roles & ROLE(i))
+			feed(d, &d->child[i]);
+}

@@ -1,0 +1,200 @@
+/*
+ * inspecting.c - see inspecting.h.
+ *
+ * inspect has read a stranger's bytes: its answer may be anything.  The form
+ * is sealed when inspect is gone, then validated by metainfo_map(); the text
+ * of show goes to the terminal only when every character of it is printable.
+ */
+#include "inspecting.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+/* The text of the largest torrent that the options allow is far below this. */
+#define TEXT_MAX (1u << 30)
+
+int inspecting_prepare(struct download *d)
+{
+	d->form = memfd_create("form", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (d->form >= 0 && d->x->o->command == COMMAND_SHOW)
+		d->text = memfd_create("text", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (d->form >= 0 && (d->text >= 0 || d->x->o->command != COMMAND_SHOW))
+		return 0;
+	download_fail(d, STATUS_FAILED, "cannot make a memory file: %s", strerror(errno));
+	return -1;
+}
+
+void inspecting_feed(struct download *d)
+{
+	const struct options *o = d->x->o;
+	struct child *c = &d->child[ROLE_INSPECT];
+	struct msg_inspect_options m = {
+		.mode = o->command != COMMAND_SHOW ? INSPECT_FORM : o->json ? INSPECT_SHOW_JSON : INSPECT_SHOW_TEXT,
+		.max_files = o->max_files,
+		.max_pieces = o->max_pieces,
+		.width = o->command == COMMAND_SHOW ? screen_stdout_width() : 0,
+		.max_bytes = o->max_torrent_bytes,
+	};
+
+	if (c->state != CHILD_SETUP)
+		return;
+	child_give(c, SETUP_INPUT, d->input, 0, true);
+	d->input = -1;
+	child_give(c, SETUP_FORM, d->form, 0, false);
+	if (d->text >= 0)
+		child_give(c, SETUP_TEXT, d->text, 0, false);
+	child_send(c, MSG_INSPECT_OPTIONS, &m);
+	child_setup_end(c);
+}
+
+int inspecting_on_answer(struct download *d, const struct msg_inspected *m)
+{
+	if (d->inspect_answered || m->status > INSPECT_INTERNAL || m->length > sizeof m->text || m->text_bytes > TEXT_MAX)
+		return -1;
+	d->inspected = *m;
+	d->inspect_answered = true;
+	return 0;
+}
+
+/* All of the text or none of it. */
+static void print_text(struct download *d)
+{
+	size_t bytes = (size_t)d->inspected.text_bytes;
+	struct stat st;
+	uint8_t *p;
+
+	if (fcntl(d->text, F_ADD_SEALS, SEALS) < 0 || fstat(d->text, &st) < 0 || st.st_size != (off_t)bytes) {
+		download_fail(d, STATUS_FAILED, "inspect's text is not of the size that it named");
+		return;
+	}
+	p = bytes ? mmap(NULL, bytes, PROT_READ, MAP_SHARED, d->text, 0) : NULL;
+	if (p == MAP_FAILED)
+		download_fail(d, STATUS_FAILED, "cannot map inspect's text: %s", strerror(errno));
+	else if (bytes && text_good_prefix(p, bytes) != bytes)
+		download_fail(d, STATUS_FAILED, "inspect's text holds what no terminal should see, and is not shown");
+	else if (bytes && screen_write(p, bytes) < 0)
+		download_fail(d, STATUS_FAILED, "cannot write to standard output: %s", strerror(errno));
+	if (p && p != MAP_FAILED)
+		munmap(p, bytes);
+}
+
+/* As root: whom diskproc becomes, and how the directory looks to it. */
+static int map_owner(struct download *d)
+{
+	if (!d->x->root || d->out.single)
+		return 0;
+	d->mount = idmap_directory(d->out.root, d->ids[ROLE_DISKPROC]);
+	if (d->mount < 0) {
+		/* The file system cannot: diskproc becomes the owner, unless that is root. */
+		struct stat st;
+
+		if (fstat(d->out.root, &st) < 0 || st.st_uid == 0) {
+			download_fail(d, STATUS_NO_WALL,
+				      "the file system of the output directory cannot map its owner, and diskproc is not to run as root; "
+				      "use a directory that belongs to somebody else");
+			return -1;
+		}
+		d->ids[ROLE_DISKPROC] = st.st_uid;
+		d->disk_gid = st.st_gid;
+	}
+	return 0;
+}
+
+static void announce(const struct download *d)
+{
+	static const char hex[] = "0123456789abcdef";
+	const struct metainfo_header *h = d->m.h;
+	char hash[41], size[32];
+	struct text t;
+	size_t i;
+
+	for (i = 0; i < 20; i++) {
+		hash[2 * i] = hex[h->info_hash[i] >> 4];
+		hash[2 * i + 1] = hex[h->info_hash[i] & 15];
+	}
+	hash[40] = 0;
+	json_begin("torrent", d->index);
+	json_text("name", metainfo_str(&d->m, h->name), h->name.length);
+	json_word("info_hash", hash);
+	json_number("bytes", h->total_length);
+	json_number("piece_length", h->piece_length);
+	json_number("pieces", h->piece_count);
+	json_number("files", h->file_count);
+	json_bool("private", h->flags & METAINFO_PRIVATE);
+	json_number("warnings", d->inspected.warnings);
+	json_bool("continues", d->out.existed);
+	json_end();
+	text_init(&t, size, sizeof size);
+	text_add_size(&t, h->total_length);
+	screen_note("%s: %s in %u file%s, %u pieces%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
+		    d->out.finished ? "; it is there already, checking it" :
+		    d->out.existed  ? "; continuing what is there" :
+				      "");
+}
+
+/* The form is sealed and valid, the output open. */
+static void prepare(struct download *d)
+{
+	const char *wrong;
+	char error[1000];
+
+	if (fcntl(d->form, F_ADD_SEALS, SEALS) < 0) {
+		download_fail(d, STATUS_FAILED, "cannot seal the normal form: %s", strerror(errno));
+		return;
+	}
+	wrong = metainfo_map(&d->m, d->form);
+	if (wrong) {
+		download_fail(d, STATUS_REFUSED, "inspect's answer is not valid: %s", wrong);
+		return;
+	}
+	d->mapped = true;
+	if (d->m.h->flags & METAINFO_MAGNET) {
+		download_fail(d, STATUS_FAILED, "magnet links cannot be downloaded yet");
+		return;
+	}
+	screen_safe(d->name, sizeof d->name, metainfo_str(&d->m, d->m.h->name), d->m.h->name.length);
+	if (output_open(&d->out, d->x->dir, d->x->o->dir, &d->m, error, sizeof error) < 0) {
+		download_fail(d, STATUS_STORAGE, "%s", error);
+		return;
+	}
+	if (map_owner(d) < 0)
+		return;
+	d->disk_only = d->out.finished || d->m.h->total_length == 0;
+	d->state = DOWNLOAD_PREPARED;
+	announce(d);
+}
+
+void inspecting_end(struct download *d)
+{
+	const struct msg_inspected *m = &d->inspected;
+	const struct child *c = &d->child[ROLE_INSPECT];
+	char why[1100];
+
+	if (!d->inspect_answered) {
+		download_fail(d, c->wall_missing ? STATUS_NO_WALL : STATUS_DIED, "inspect %s", c->cause);
+		return;
+	}
+	if (m->status != INSPECT_OK) {
+		screen_safe(why, sizeof why, m->text, m->length);
+		if (m->status == INSPECT_INTERNAL)
+			download_fail(d, STATUS_FAILED, "inspect failed: %s", why);
+		else if (m->status == INSPECT_MALFORMED)
+			download_fail(d, STATUS_REFUSED, "refused: %s (at byte %llu)", why, (unsigned long long)m->where);
+		else
+			download_fail(d, STATUS_REFUSED, "refused: %s", why);
+		return;
+	}
+	if (d->x->o->command != COMMAND_SHOW) {
+		prepare(d);
+		return;
+	}
+	print_text(d);
+	if (d->status < 0) {
+		d->status = STATUS_COMPLETE;
+		d->state = DOWNLOAD_FINISHING;
+	}
+}

@@ -1,0 +1,30 @@
+/*
+ * main.c - bulkhead: the command that the user runs, and the parent of all compartments.
+ */
+#include "options.h"
+#include "screen.h"
+#include "supervise.h"
+
+int main(int argc, char **argv)
+{
+	static struct options o;
+	char error[512];
+	int status = options_parse(&o, argc, argv, error, sizeof error);
+
+	screen_open(&o);
+	if (status) {
+		screen_error("%s", error);
+		return status;
+	}
+	switch (o.command) {
+	case COMMAND_HELP:
+		return screen_write(options_help(), strlen(options_help())) < 0 ? STATUS_FAILED : STATUS_COMPLETE;
+	case COMMAND_VERSION: {
+		static const char version[] = "bulkhead " BULKHEAD_VERSION "\n";
+
+		return screen_write(version, sizeof version - 1) < 0 ? STATUS_FAILED : STATUS_COMPLETE;
+	}
+	default:
+		return supervise(&o);
+	}
+}

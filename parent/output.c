@@ -1,0 +1,234 @@
+/*
+ * output.c - see output.h.
+ *
+ * The directory may be writable by others: every name is opened with
+ * O_NOFOLLOW, then what was opened is looked at by its descriptor.
+ */
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "screen.h"
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE 1
+#endif
+
+#define TEMPORARY_NAME 32
+
+static int PRINTF_LIKE(3, 4) fail(char *error, size_t room, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(error, room, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+void output_init(struct output *o)
+{
+	memset(o, 0, sizeof *o);
+	o->dir = o->root = o->spill = -1;
+}
+
+void output_close(struct output *o)
+{
+	if (o->root >= 0)
+		close(o->root);
+	if (o->spill >= 0)
+		close(o->spill);
+	o->root = o->spill = -1;
+}
+
+void output_part_name(char *out, const char *name, size_t length, const uint8_t *info_hash)
+{
+	static const char hex[] = "0123456789abcdef";
+	const size_t most = METAINFO_MAX_NAME - strlen(".part");
+	struct text t;
+	size_t i;
+
+	text_init(&t, out, METAINFO_MAX_NAME + 1);
+	if (length > most) {
+		length = most - 17;
+		while (length && ((uint8_t)name[length] & 0xc0) == 0x80)
+			length--;
+		text_add(&t, name, length);
+		text_add(&t, "~", 1);
+		for (i = 0; i < 8; i++) {
+			text_add(&t, &hex[info_hash[i] >> 4], 1);
+			text_add(&t, &hex[info_hash[i] & 15], 1);
+		}
+	} else {
+		text_add(&t, name, length);
+	}
+	text_addf(&t, ".part");
+}
+
+/* A name that nothing has. */
+static void temporary_name(char out[TEMPORARY_NAME])
+{
+	uint8_t r[8];
+
+	random_bytes(r, sizeof r);
+	snprintf(out, TEMPORARY_NAME, ".bulkhead-%02x%02x%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
+}
+
+/*
+ * Makes NAME.part: under a temporary name first, which is then renamed without
+ * replacing anything.  That rename is the one which the end depends on, so a
+ * file system that lacks it is found out before the first byte.
+ */
+static int make_part(struct output *o, const char *dir_name, char *error, size_t room)
+{
+	char temporary[TEMPORARY_NAME];
+	struct stat st;
+	int saved;
+
+	temporary_name(temporary);
+	if (o->single) {
+		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	} else if (mkdirat(o->dir, temporary, 0755) == 0) {
+		o->root = openat(o->dir, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (o->root < 0) {
+			saved = errno;
+			(void)unlinkat(o->dir, temporary, AT_REMOVEDIR);
+			errno = saved;
+		}
+	}
+	if (o->root < 0)
+		return fail(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
+	/* Started as root: what appears belongs to whom the directory belongs to. */
+	if (geteuid() == 0 && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
+		saved = errno;
+		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
+		return fail(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, dir_name, strerror(saved));
+	}
+	if (flock(o->root, LOCK_EX | LOCK_NB) < 0 || renameat2(o->dir, temporary, o->dir, o->part, RENAME_NOREPLACE) < 0) {
+		saved = errno;
+		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
+		if (saved == EINVAL || saved == ENOSYS)
+			return fail(error, room, "the file system of '%s' cannot rename without replacing, which bulkhead needs", dir_name);
+		return fail(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(saved));
+	}
+	return 0;
+}
+
+/* Whether NAME.part, which is open as o->root, can be ours. */
+static int check_part(struct output *o, uint64_t total, char *error, size_t room)
+{
+	struct stat st, named, dir;
+
+	if (fstat(o->root, &st) < 0 || fstat(o->dir, &dir) < 0)
+		return fail(error, room, "cannot look at '%s': %s", o->part, strerror(errno));
+	if (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))
+		return fail(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
+	if (st.st_uid != geteuid() && !(geteuid() == 0 && st.st_uid == dir.st_uid))
+		return fail(error, room, "'%s' is there already, and belongs to somebody else", o->part);
+	if (o->single && st.st_nlink != 1)
+		return fail(error, room, "'%s' is there already, and has a second name (hard link)", o->part);
+	if (o->single && st.st_mode & (S_ISUID | S_ISGID))
+		return fail(error, room, "'%s' is there already, and has set-id bits", o->part);
+	if (o->single && (uint64_t)st.st_size > total)
+		return fail(error, room, "'%s' is there already, and is larger than this download", o->part);
+	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return fail(error, room, "another bulkhead is downloading '%s'", o->part);
+		return fail(error, room, "cannot lock '%s': %s", o->part, strerror(errno));
+	}
+	/* Between open and lock its owner may have finished and renamed it. */
+	if (fstatat(o->dir, o->part, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
+		return fail(error, room, "'%s' changed while it was opened", o->part);
+	o->existed = true;
+	return 0;
+}
+
+static int open_part(struct output *o, const char *dir_name, uint64_t total, char *error, size_t room)
+{
+	/* O_NONBLOCK: a pipe or device under that name does not hold us up before it is refused. */
+	int flags = (o->single ? O_RDWR | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
+
+	o->root = openat(o->dir, o->part, flags);
+	if (o->root < 0 && errno == ENOENT)
+		return make_part(o, dir_name, error, room);
+	if (o->root < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EISDIR || errno == ENXIO))
+		return fail(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
+	if (o->root < 0)
+		return fail(error, room, "cannot open '%s': %s", o->part, strerror(errno));
+	return check_part(o, total, error, room);
+}
+
+/* NAME is there: opened to be read and verified, nothing else.  1: it is not there. */
+static int open_finished(struct output *o, uint64_t total, char *error, size_t room)
+{
+	int flags = (o->single ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
+	struct stat st;
+
+	o->root = openat(o->dir, o->name, flags);
+	if (o->root < 0 && errno == ENOENT)
+		return 1;
+	if (o->root < 0)
+		return fail(error, room, "'%s' is there already, and cannot be read as this download: %s", o->name, strerror(errno));
+	if (fstat(o->root, &st) < 0 || (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode)) || (o->single && (uint64_t)st.st_size != total))
+		return fail(error, room, "'%s' is there already, and is not this download", o->name);
+	o->finished = true;
+	return 0;
+}
+
+/* Room for pieces that must wait: a file without a name. */
+static int open_spill(struct output *o, const char *dir_name, char *error, size_t room)
+{
+	char temporary[TEMPORARY_NAME];
+
+	o->spill = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	if (o->spill >= 0)
+		return 0;
+	temporary_name(temporary);
+	o->spill = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (o->spill >= 0 && unlinkat(o->dir, temporary, 0) == 0)
+		return 0;
+	return fail(error, room, "cannot make a temporary file in '%s': %s", dir_name, strerror(errno));
+}
+
+int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, char *error, size_t room)
+{
+	const char *name = metainfo_str(m, m->h->name);
+	size_t length = m->h->name.length;
+	char safe_dir[400];
+	int r;
+
+	output_init(o);
+	o->dir = dir;
+	o->single = m->h->flags & METAINFO_SINGLE;
+	/* The form was made by inspect, which may be anyone's by now. */
+	if (length > METAINFO_MAX_NAME || !metainfo_name_is_safe(name, length))
+		return fail(error, room, "the name of the torrent is not safe");
+	memcpy(o->name, name, length);
+	output_part_name(o->part, name, length, m->h->info_hash);
+	screen_safe(safe_dir, sizeof safe_dir, dir_name, strlen(dir_name));
+	r = open_finished(o, m->h->total_length, error, room);
+	if (r == 1)
+		r = open_part(o, safe_dir, m->h->total_length, error, room);
+	if (r == 0 && !o->finished)
+		r = open_spill(o, safe_dir, error, room);
+	if (r < 0)
+		output_close(o);
+	return r;
+}
+
+int output_finish(struct output *o, char *error, size_t room)
+{
+	if (renameat2(o->dir, o->part, o->dir, o->name, RENAME_NOREPLACE) < 0) {
+		if (errno == EEXIST)
+			return fail(error, room, "'%s' has appeared meanwhile and is left alone; the finished download is '%s'", o->name, o->part);
+		return fail(error, room, "cannot rename '%s' to '%s': %s", o->part, o->name, strerror(errno));
+	}
+	if (fsync(o->dir) < 0)
+		return fail(error, room, "cannot sync the directory of '%s': %s", o->name, strerror(errno));
+	return 0;
+}

@@ -1,0 +1,465 @@
+/*
+ * screen.c - see screen.h.
+ */
+#include "screen.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "metainfo.h"
+
+#define DRAW_MS 200u    /* the progress line, at most so often */
+#define PLAIN_MS 10000u /* a plain line */
+#define JSON_MS 1000u   /* a progress event */
+#define LINE_BYTES 4096u
+#define JSON_BYTES (40u * 1024u) /* a path of 4096 bytes in escapes, and room */
+
+static struct {
+	bool quiet, json, progress;
+	uint32_t verbose;
+	bool err_terminal, out_terminal, utf8;
+	uint32_t columns;
+	bool drawn; /* the progress line is on the screen */
+	uint64_t next_ms;
+	char json_line[JSON_BYTES];
+	struct text json_text;
+	bool out_gone; /* nobody reads stdout any more */
+} screen;
+
+/* All of it; a terminal or pipe that is full is waited for.  -1 with errno. */
+static int put(int fd, const char *bytes, size_t length)
+{
+	while (length) {
+		ssize_t n = write(fd, bytes, length);
+
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd pf = { .fd = fd, .events = POLLOUT };
+
+			(void)poll(&pf, 1, 1000);
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		bytes += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static bool locale_is_utf8(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		const char *v = getenv(names[i]);
+
+		if (v && *v)
+			return strcasestr(v, "utf-8") || strcasestr(v, "utf8");
+	}
+	return false;
+}
+
+static uint32_t columns_of(int fd)
+{
+	struct winsize w;
+
+	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 80;
+}
+
+void screen_open(const struct options *o)
+{
+	const char *term = getenv("TERM");
+
+	screen.quiet = o->quiet;
+	screen.json = o->json && o->command == COMMAND_GET; /* show --json is one document, made by inspect */
+	screen.progress = o->progress;
+	screen.verbose = o->verbose;
+	screen.out_terminal = isatty(1) == 1;
+	screen.err_terminal = isatty(2) == 1 && term && strcmp(term, "dumb");
+	screen.utf8 = locale_is_utf8();
+	screen_resize();
+}
+
+void screen_resize(void)
+{
+	screen.columns = screen.err_terminal ? columns_of(2) : 80;
+}
+
+uint32_t screen_stdout_width(void)
+{
+	return screen.out_terminal ? columns_of(1) : 0;
+}
+
+const char *screen_safe(char *out, size_t room, const void *bytes, size_t length)
+{
+	struct text t;
+
+	text_init(&t, out, room);
+	text_add_safe(&t, bytes, length, screen.utf8);
+	if (t.full && t.length >= 3)
+		memset(out + t.length - 3, '.', 3);
+	return out;
+}
+
+/* A whole line to stderr; the progress line gives way and comes back with the next drawing. */
+static void line(const char *text, size_t length)
+{
+	char out[LINE_BYTES + 16];
+	struct text t;
+
+	text_init(&t, out, sizeof out);
+	if (screen.drawn)
+		text_add(&t, "\r\x1b[K", 4);
+	text_add(&t, text, length);
+	text_add(&t, "\n", 1);
+	screen.drawn = false;
+	if (screen.err_terminal && screen.next_ms)
+		screen.next_ms = 1; /* draw again at once */
+	(void)put(2, out, t.length);
+}
+
+static void PRINTF_LIKE(2, 0) say(const char *prefix, const char *fmt, va_list ap)
+{
+	char out[LINE_BYTES];
+	struct text t;
+	int n;
+
+	text_init(&t, out, sizeof out);
+	text_addf(&t, "%s", prefix);
+	n = vsnprintf(out + t.length, sizeof out - t.length, fmt, ap);
+	if (n > 0)
+		t.length += min_u64((uint64_t)n, sizeof out - t.length - 1);
+	line(out, t.length);
+}
+
+void screen_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say("bulkhead: ", fmt, ap);
+	va_end(ap);
+}
+
+void screen_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (screen.quiet)
+		return;
+	va_start(ap, fmt);
+	say("bulkhead: warning: ", fmt, ap);
+	va_end(ap);
+}
+
+void screen_note(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (screen.quiet || screen.json)
+		return;
+	va_start(ap, fmt);
+	say("", fmt, ap);
+	va_end(ap);
+}
+
+void screen_log(uint32_t source, enum role role, enum log_level level, enum log_topic topic, const void *text, size_t length)
+{
+	static const char *const levels[LOG_LEVELS] = { "bug", "error", "warn", "info", "detail", "trace" };
+	/* BUG and ERROR always, WARN without -q, INFO and DETAIL with -v, TRACE with -vv. */
+	bool wanted = level <= LOG_ERROR || (!screen.quiet && (level == LOG_WARN || (level <= LOG_DETAIL && screen.verbose) || screen.verbose > 1));
+	char safe[LOG_TEXT_MAX * 4 + 8];
+
+	if (!wanted || level >= LOG_LEVELS || topic >= TOPICS)
+		return;
+	if (screen.json) {
+		json_begin("log", source);
+		json_word("compartment", role_name(role));
+		json_word("level", levels[level]);
+		json_word("topic", log_topic_names[topic]);
+		json_text("text", text, length);
+		json_end();
+		if (level > LOG_ERROR)
+			return;
+	}
+	screen_safe(safe, sizeof safe, text, length);
+	if (level <= LOG_WARN)
+		screen_error("%s: %s", role_name(role), safe);
+	else
+		screen_note("%s%s%s: %s", role_name(role), topic ? " " : "", log_topic_names[topic], safe);
+}
+
+/* ---- the progress line ---- */
+
+static uint32_t columns_of_text(const char *s, size_t length)
+{
+	uint32_t columns = 0;
+	size_t i = 0;
+
+	while (i < length) {
+		uint32_t code = 0;
+		size_t n = metainfo_utf8((const uint8_t *)s + i, length - i, &code);
+
+		columns += n ? text_columns(code) : 1;
+		i += n ? n : 1;
+	}
+	return columns;
+}
+
+/* As much of the start of s as fits `columns`, with a mark where it was cut. */
+static void add_cut(struct text *t, const char *s, size_t length, uint32_t columns, bool utf8)
+{
+	const char *mark = utf8 ? "\xe2\x80\xa6" : "...";
+	uint32_t mark_columns = utf8 ? 1 : 3, used = 0;
+	size_t i = 0;
+
+	if (columns_of_text(s, length) <= columns) {
+		text_add(t, s, length);
+		return;
+	}
+	while (i < length) {
+		uint32_t code = 0, wide;
+		size_t n = metainfo_utf8((const uint8_t *)s + i, length - i, &code);
+
+		wide = n ? text_columns(code) : 1;
+		if (used + wide + mark_columns > columns)
+			break;
+		used += wide;
+		i += n ? n : 1;
+	}
+	text_add(t, s, i);
+	text_add(t, mark, strlen(mark));
+}
+
+void screen_format_row(struct text *t, const struct screen_row *row, uint32_t width, bool utf8)
+{
+	char fields[6][80], safe[1100];
+	struct text f, n;
+	uint64_t done = row->checking ? row->checked : row->done;
+	/* Rounded down, so that 100 % means complete. */
+	uint32_t count = 0, used = 0, i, percent = row->total ? (uint32_t)((double)min_u64(done, row->total) / (double)row->total * 100) : 100;
+
+	text_init(&f, fields[count++], sizeof fields[0]);
+	text_addf(&f, " %u%%", percent);
+	text_init(&f, fields[count++], sizeof fields[0]);
+	if (row->checking) {
+		text_addf(&f, " checking");
+	} else if (row->syncing) {
+		text_addf(&f, " syncing");
+	} else {
+		text_addf(&f, " ");
+		text_add_size(&f, row->rate);
+		text_addf(&f, "/s");
+	}
+	text_init(&f, fields[count++], sizeof fields[0]);
+	text_addf(&f, " ");
+	text_add_size(&f, done);
+	text_addf(&f, " of ");
+	text_add_size(&f, row->total);
+	if (!row->checking && !row->syncing) {
+		if (row->rate && row->done < row->total) {
+			text_init(&f, fields[count++], sizeof fields[0]);
+			text_addf(&f, " ETA ");
+			text_add_duration(&f, (row->total - row->done) / row->rate);
+		}
+		text_init(&f, fields[count++], sizeof fields[0]);
+		text_addf(&f, " peers %u/%u", row->peers, row->peers_known);
+	}
+	text_init(&f, fields[count++], sizeof fields[0]);
+	text_addf(&f, " pieces %u/%u", row->pieces, row->pieces_total);
+
+	/* The name gets what the fields leave, 12 columns at least while there is a field to drop. */
+	for (i = 0; i < count; i++)
+		used += (uint32_t)strlen(fields[i]);
+	while (count > 1 && used + 12 > width)
+		used -= (uint32_t)strlen(fields[--count]);
+	text_init(&n, safe, sizeof safe);
+	text_add_safe(&n, row->name, row->name_length, utf8);
+	if (width > used + 3)
+		add_cut(t, safe, n.length, width - used, utf8);
+	for (i = 0; i < count && used <= width; i++)
+		text_addf(t, "%s", fields[i]);
+}
+
+/* Several downloads as one row. */
+static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, char *name, size_t room)
+{
+	struct screen_row all = { .name = name, .checking = true, .syncing = true };
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		all.checking &= rows[i].checking;
+		all.syncing &= rows[i].syncing;
+		all.done += rows[i].done;
+		all.total += rows[i].total;
+		all.checked += rows[i].checked;
+		all.rate += rows[i].rate;
+		all.pieces += rows[i].pieces;
+		all.pieces_total += rows[i].pieces_total;
+		all.peers += rows[i].peers;
+		all.peers_known += rows[i].peers_known;
+	}
+	all.name_length = (size_t)snprintf(name, room, "%u downloads", count);
+	return all;
+}
+
+static void json_row(const struct screen_row *r)
+{
+	if (r->checking) {
+		json_begin("checking", r->source);
+		json_number("checked_bytes", r->checked);
+		json_number("bytes", r->total);
+		json_end();
+		return;
+	}
+	json_begin("progress", r->source);
+	json_number("verified_bytes", r->done);
+	json_number("bytes", r->total);
+	json_number("received_bytes", r->received);
+	json_number("wasted_bytes", r->wasted);
+	json_number("rate", r->rate);
+	json_number("verified_pieces", r->pieces);
+	json_number("pieces", r->pieces_total);
+	json_number("rejected_pieces", r->rejected);
+	json_number("peers", r->peers);
+	json_number("peers_known", r->peers_known);
+	json_end();
+}
+
+void screen_progress(const struct screen_row *rows, uint32_t count, uint64_t now_ms)
+{
+	char out[LINE_BYTES], name[40];
+	struct screen_row one;
+	struct text t;
+	uint32_t i;
+
+	if (now_ms < screen.next_ms || !count)
+		return;
+	if (screen.json) {
+		screen.next_ms = now_ms + JSON_MS;
+		for (i = 0; i < count; i++)
+			json_row(&rows[i]);
+		return;
+	}
+	if (screen.quiet || !screen.progress) {
+		screen.next_ms = UINT64_MAX;
+		return;
+	}
+	if (!screen.err_terminal) {
+		bool first = screen.next_ms == 0;
+
+		screen.next_ms = now_ms + PLAIN_MS;
+		for (i = 0; i < count && !first; i++) {
+			text_init(&t, out, sizeof out);
+			screen_format_row(&t, &rows[i], 1000, screen.utf8);
+			line(out, t.length);
+		}
+		return;
+	}
+	screen.next_ms = now_ms + DRAW_MS;
+	one = count == 1 ? rows[0] : sum_of(rows, count, name, sizeof name);
+	text_init(&t, out, sizeof out);
+	text_add(&t, "\r", 1);
+	/* One column stays free: terminals wrap when the last is written. */
+	screen_format_row(&t, &one, screen.columns > 1 ? screen.columns - 1 : 1, screen.utf8);
+	text_add(&t, "\x1b[K", 3);
+	screen.drawn = true;
+	(void)put(2, out, t.length);
+}
+
+uint64_t screen_due(void)
+{
+	return screen.next_ms;
+}
+
+void screen_end(void)
+{
+	if (screen.drawn)
+		(void)put(2, "\r\x1b[K", 4);
+	screen.drawn = false;
+	screen.next_ms = UINT64_MAX;
+}
+
+/* ---- results ---- */
+
+int screen_write(const void *bytes, size_t length)
+{
+	return put(1, bytes, length);
+}
+
+void screen_result(const char *dir, const void *name, size_t length)
+{
+	char out[3 * LINE_BYTES];
+	struct text t;
+	bool plain = !strcmp(dir, ".");
+	size_t n = strlen(dir);
+
+	if (screen.json)
+		return;
+	text_init(&t, out, sizeof out - 1);
+	if (screen.out_terminal) {
+		text_add_safe(&t, dir, plain ? 0 : n, screen.utf8);
+		text_add(&t, "/", !plain && n && dir[n - 1] != '/');
+		text_add_safe(&t, name, length, screen.utf8);
+	} else {
+		text_add(&t, dir, plain ? 0 : n);
+		text_add(&t, "/", !plain && n && dir[n - 1] != '/');
+		text_add(&t, name, length);
+	}
+	out[t.length] = '\n';
+	(void)put(1, out, t.length + 1);
+}
+
+void json_begin(const char *event, uint32_t source)
+{
+	if (!screen.json)
+		return;
+	text_init(&screen.json_text, screen.json_line, sizeof screen.json_line - 4);
+	text_addf(&screen.json_text, "{\"event\":\"%s\"", event);
+	if (source != UINT32_MAX)
+		json_number("source", source);
+}
+
+void json_text(const char *key, const void *bytes, size_t length)
+{
+	if (!screen.json)
+		return;
+	text_addf(&screen.json_text, ",\"%s\":", key);
+	text_add_json(&screen.json_text, bytes, length);
+}
+
+void json_word(const char *key, const char *word)
+{
+	json_text(key, word, strlen(word));
+}
+
+void json_number(const char *key, uint64_t value)
+{
+	if (screen.json)
+		text_addf(&screen.json_text, ",\"%s\":%llu", key, (unsigned long long)value);
+}
+
+void json_bool(const char *key, bool value)
+{
+	if (screen.json)
+		text_addf(&screen.json_text, ",\"%s\":%s", key, value ? "true" : "false");
+}
+
+void json_end(void)
+{
+	struct text *t = &screen.json_text;
+
+	if (!screen.json || screen.out_gone)
+		return;
+	if (t->full)
+		bug("a JSON line of more than %zu bytes", t->room);
+	memcpy(t->out + t->length, "}\n", 3);
+	screen.out_gone = put(1, t->out, t->length + 2) < 0;
+}
