@@ -24,9 +24,13 @@ trap clean EXIT
 debootstrap --variant=minbase --include=git,make,ca-certificates bookworm "$root" "${FRESH_MIRROR:-http://deb.debian.org/debian}" >"$root.log" 2>&1 ||
 	{ tail -20 "$root.log"; exit 1; }
 rm -f "$root.log"
+chmod 755 "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list; do
-	[ -e "$f" ] && grep -q 'deb.debian.org\|debian.org' "$f" && cp "$f" "$root/etc/apt/${f#/etc/apt/}"
+	if [ -e "$f" ] && grep -q 'debian\.org' "$f"; then
+		rm -f "$root/etc/apt/sources.list"  # debootstrap's own would name the same twice
+		cp "$f" "$root/etc/apt/${f#/etc/apt/}"
+	fi
 done
 grep -rhsE '^Acquire::(https?|ftp)::([Pp]roxy|Timeout)' /etc/apt/apt.conf /etc/apt/apt.conf.d >"$root/etc/apt/apt.conf.d/90proxy" || :
 mount -t proc proc "$root/proc"

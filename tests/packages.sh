@@ -56,5 +56,10 @@ if [ "$(id -u)" != 0 ]; then
 fi
 echo "packages.sh: installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-apt-get update -qq </dev/null
-apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $missing </dev/null >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $missing; } </dev/null >"$log" 2>&1; then
+	tail -40 "$log" >&2
+	echo "packages.sh: apt-get could not install them" >&2
+	exit 1
+fi

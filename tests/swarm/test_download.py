@@ -192,7 +192,7 @@ def test_started_as_root_the_files_belong_to_the_owner_of_the_directory(tmp_path
 def test_no_space_left(tmp_path, isolated, inodes, size):
     if client.REFERENCE:
         pytest.skip("has no such status")
-    small = tmp_path / "small"
+    small = tmp_path / "full disk"
     small.mkdir()
     isolation.mount_tmpfs(str(small), size, inodes)
     try:
