@@ -1,7 +1,7 @@
 /*
- * picker.c - the events of picker.h: peers come and go, blocks arrive, diskproc
- * decides.  What is asked of whom is picker_pick.c; the order of the pieces that
- * nobody works on is rarity.c.
+ * picker.c - the events of picker.h: pieces open and close, peers come and go,
+ * blocks arrive.  What diskproc decides is picker_verdict.c, what is asked of
+ * whom picker_pick.c, the order of the pieces that nobody works on rarity.c.
  *
  * Assumes that the caller checked piece numbers of HAVE and bitfield; blocks are
  * checked here.  Nothing here allocates for a block or, in the steady state, for
@@ -19,7 +19,7 @@
  * picker_on_spilled; parked -> open: open_reserve; had -> idle: picker_reset;
  * open -> idle: picker_reset.
  *
- * Invariants (picker_check, in tests and fuzzing):
+ * Invariants (tests/unit/picker_check.h checks them in tests and fuzzing):
  *  1. reserved is the sum of the bytes of open pieces whose memory is reserved,
  *     and never above the budget.
  *  2. open->free counts its blocks neither asked for nor received, open->missing
@@ -53,13 +53,14 @@ struct picker *picker_new(uint32_t piece_count, uint32_t piece_length, uint64_t 
 	p->budget = budget_bytes;
 	p->free_first = p->free_last = NO_OPEN;
 	p->turn = 1;
+	p->now_ms = 1; /* 0 stands for never */
 	rarity_init(&p->rarity, piece_count, piece_length, chance);
 	p->missing_bits = must_alloc(bitfield_bytes(piece_count));
 	memcpy(p->missing_bits, p->rarity.idle_bits, bitfield_bytes(piece_count));
 	return p;
 }
 
-static void forget_copies(struct open *o)
+void open_forget_copies(struct open *o)
 {
 	uint32_t i;
 
@@ -79,7 +80,7 @@ void picker_free(struct picker *p)
 	while (p->first_peer)
 		picker_leave(p, p->first_peer);
 	for (i = 0; i < p->open_used; i++) {
-		forget_copies(p->open[i]);
+		open_forget_copies(p->open[i]);
 		free(p->open[i]->block);
 		free(p->open[i]);
 	}
@@ -139,14 +140,13 @@ struct open *open_begin(struct picker *p, uint32_t piece, struct picker_peer *by
 	return o;
 }
 
-/* Takes the piece out of the open ones; no block of it may be in a queue. */
-static void open_end(struct picker *p, struct open *o, bool had)
+void open_end(struct picker *p, struct open *o, bool had)
 {
 	uint32_t i = open_index(p, o);
 
 	open_unlist(p, o);
 	open_unreserve(p, o);
-	forget_copies(o);
+	open_forget_copies(o);
 	p->unreserved--;
 	p->open_count--;
 	p->unused[p->unused_count++] = i;
@@ -326,6 +326,7 @@ static void request_lost(struct picker *p, struct picker_peer *peer, uint32_t pi
 		block_freed(p, o, block);
 	if (o->owner == peer->slot)
 		o->owner = NO_PEER;
+	o->trial = false;
 	late_more(peer);
 	peer->trial -= peer->trial > 0;
 }
@@ -434,8 +435,7 @@ bool picker_interesting(struct picker *p, struct picker_peer *peer)
 
 /* ---- blocks ---- */
 
-/* Takes the request off the queues of all who were asked for the block. */
-static void drop_askers(struct picker *p, struct open *o, uint32_t block, struct picker_peer **others, uint32_t room, uint32_t *count)
+void block_drop_askers(struct picker *p, struct open *o, uint32_t block, struct picker_peer **others, uint32_t room, uint32_t *count)
 {
 	struct block *b = &o->block[block];
 
@@ -498,7 +498,7 @@ enum picker_block picker_on_block(struct picker *p, struct picker_peer *peer, ui
 	}
 	if (was_free && !--o->free)
 		open_unlist(p, o);
-	drop_askers(p, o, block, others, room, count);
+	block_drop_askers(p, o, block, others, room, count);
 	b->received = 1;
 	b->sender = peer->id;
 	b->asker[0] = peer->slot;
@@ -537,259 +537,3 @@ void picker_give_back_all(struct picker *p, struct picker_peer *peer)
 		request_lost(p, peer, r.piece, r.block);
 	}
 }
-
-/* ---- verdicts ---- */
-
-/* Whoever sent a block of a good piece may be trusted with more at once. */
-static void prove_senders(struct picker *p, const struct open *o)
-{
-	uint32_t i, last = NO_PEER;
-
-	for (i = 0; i < o->blocks; i++) {
-		const struct block *b = &o->block[i];
-		if (b->asker[0] == last)
-			continue;
-		last = b->asker[0];
-		if (p->peer[last] && p->peer[last]->id == b->sender)
-			p->peer[last]->proven = true;
-	}
-}
-
-bool picker_on_verified(struct picker *p, uint32_t piece)
-{
-	struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;
-
-	if (!o || o->missing)
-		return false;
-	prove_senders(p, o);
-	open_end(p, o, true);
-	bitfield_clear(p->missing_bits, piece);
-	p->missing--;
-	return true;
-}
-
-/* Keeps who sent which block of the copy that was wrong. */
-static void keep_copy(struct open *o)
-{
-	struct copy *c;
-	uint32_t i, k;
-
-	if (o->copies == ATTEMPTS_MAX)
-		return;
-	c = &o->copy[o->copies++];
-	c->sender = must_calloc(o->blocks, sizeof *c->sender);
-	c->suspect = must_calloc(o->blocks, sizeof *c->suspect);
-	c->suspects = 0;
-	for (i = 0; i < o->blocks; i++) {
-		c->sender[i] = o->block[i].sender;
-		for (k = c->suspects; k > 0 && c->suspect[k - 1] != c->sender[i]; k--)
-			;
-		if (!k)
-			c->suspect[c->suspects++] = c->sender[i];
-	}
-}
-
-bool picker_on_rejected(struct picker *p, uint32_t piece)
-{
-	struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;
-
-	if (!o || o->missing)
-		return false;
-	keep_copy(o);
-	memset(o->block, 0, o->blocks * sizeof *o->block);
-	o->free = o->missing = o->blocks;
-	o->hint = 0;
-	o->owner = NO_PEER;
-	o->trial = o->spilling = o->taken_since = o->parked = false;
-	o->opened_ms = o->progress_ms = p->now_ms;
-	open_unreserve(p, o);
-	open_list(p, o, true);
-	return true;
-}
-
-uint32_t picker_attempts(const struct picker *p, uint32_t piece)
-{
-	const struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;
-
-	return o ? o->copies : 0;
-}
-
-static const struct copy *copy_of(const struct picker *p, uint32_t piece, uint32_t attempt)
-{
-	return attempt < picker_attempts(p, piece) ? &open_of(p, piece)->copy[attempt] : NULL;
-}
-
-uint32_t picker_sender(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t block)
-{
-	const struct copy *c = copy_of(p, piece, attempt);
-
-	return c && block < open_of(p, piece)->blocks ? c->sender[block] : 0;
-}
-
-uint32_t picker_suspects(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t *out, uint32_t room)
-{
-	const struct copy *c = copy_of(p, piece, attempt);
-	uint32_t n = c ? min_u32(c->suspects, room) : 0;
-
-	if (n)
-		memcpy(out, c->suspect, n * sizeof *out);
-	return n;
-}
-
-uint32_t picker_sole_sender(const struct picker *p, uint32_t piece, uint32_t attempt)
-{
-	const struct copy *c = copy_of(p, piece, attempt);
-
-	return c && c->suspects == 1 ? c->suspect[0] : 0;
-}
-
-bool picker_on_spilled(struct picker *p, uint32_t piece)
-{
-	struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;
-
-	if (!o || !o->spilling)
-		return false;
-	o->spilling = false;
-	/* A block that went there since took memory again. */
-	if (!o->taken_since)
-		open_unreserve(p, o);
-	return true;
-}
-
-/* ---- diskproc's start and restart ---- */
-
-void picker_have(struct picker *p, uint32_t piece)
-{
-	struct open *o;
-	uint32_t i, none = 0;
-
-	if (piece >= p->pieces)
-		bug("picker: have %u of %u", piece, p->pieces);
-	if (is_had(p, piece))
-		return;
-	o = open_of(p, piece);
-	if (o) {
-		for (i = 0; i < o->blocks; i++)
-			if (!o->block[i].received)
-				drop_askers(p, o, i, NULL, 0, &none);
-		open_end(p, o, true);
-	} else
-		rarity_take(&p->rarity, piece, UINT32_MAX);
-	bitfield_clear(p->missing_bits, piece);
-	p->missing--;
-}
-
-/* What was received is lost; a piece of which nothing is asked for is idle again. */
-static void reset_open(struct picker *p, struct open *o)
-{
-	uint32_t i, asked = 0;
-
-	forget_copies(o);
-	o->free = 0;
-	o->missing = o->blocks;
-	o->hint = 0;
-	o->owner = NO_PEER;
-	o->spilling = o->taken_since = o->parked = false;
-	for (i = 0; i < o->blocks; i++) {
-		struct block *b = &o->block[i];
-		if (b->received)
-			memset(b, 0, sizeof *b);
-		o->free += !b->asked;
-		asked += b->asked;
-	}
-	if (!asked || !open_reserve(p, o)) {
-		uint32_t none = 0;
-		for (i = 0; i < o->blocks; i++)
-			drop_askers(p, o, i, NULL, 0, &none);
-		open_end(p, o, false);
-	} else if (o->free)
-		open_list(p, o, false);
-}
-
-void picker_reset(struct picker *p)
-{
-	uint32_t i;
-
-	p->rarity.stale = true;
-	for (i = 0; i < p->pieces; i++) {
-		struct open *o = open_of(p, i);
-		if (o)
-			reset_open(p, o);
-		else if (is_had(p, i)) {
-			rarity_put(&p->rarity, i);
-			bitfield_set(p->missing_bits, i);
-			p->missing++;
-		}
-	}
-	p->turn++;
-	p->supply++;
-}
-
-#if defined(FUZZING) || defined(PICKER_CHECK)
-static void check_open(const struct picker *p, const struct open *o)
-{
-	uint32_t i, k, free_blocks = 0, missing = 0, used = 0;
-
-	for (i = 0; i < o->blocks; i++) {
-		const struct block *b = &o->block[i];
-		missing += !b->received;
-		free_blocks += !b->received && !b->asked;
-		used += b->received || b->asked;
-		if (b->received && b->asked)
-			bug("picker: %u/%u is received and asked for", o->piece, i);
-		if (!b->received && !b->asked && i < o->hint)
-			bug("picker: %u/%u is free before the hint %u", o->piece, i, o->hint);
-		for (k = 0; k < b->asked; k++) {
-			const struct picker_peer *peer = p->peer[b->asker[k]];
-			if (!peer || queue_find(peer, o->piece, i) == peer->queue_count)
-				bug("picker: %u/%u is not in the queue of slot %u", o->piece, i, b->asker[k]);
-		}
-	}
-	if (free_blocks != o->free || missing != o->missing || o->listed != !!free_blocks)
-		bug("picker: %u: %u free not %u, %u missing not %u", o->piece, free_blocks, o->free, missing, o->missing);
-	if (used && !o->reserved && !o->parked)
-		bug("picker: %u is in use without memory", o->piece);
-}
-
-void picker_check(const struct picker *p)
-{
-	uint64_t reserved = 0, single = 0;
-	uint32_t i, k, missing = 0, open = 0, unreserved = 0, listed = 0, walked = 0;
-	const struct picker_peer *peer;
-
-	rarity_check(&p->rarity);
-	for (i = 0; i < p->pieces; i++) {
-		const struct open *o = open_of(p, i);
-		missing += !is_had(p, i);
-		if (bitfield_get(p->missing_bits, i) == is_had(p, i))
-			bug("picker: missing bit of %u", i);
-		if (!o)
-			continue;
-		if (o->piece != i)
-			bug("picker: %u is open as %u", i, o->piece);
-		check_open(p, o);
-		open++;
-		unreserved += !o->reserved;
-		listed += o->listed;
-		reserved += o->reserved ? o->bytes : 0;
-		single += o->single ? o->bytes : 0;
-	}
-	for (i = p->free_first; i != NO_OPEN; i = p->open[i]->next)
-		if (++walked > listed)
-			bug("picker: the free list is longer than %u", listed);
-	if (walked != listed || reserved != p->reserved || single != p->single_bytes || reserved > p->budget)
-		bug("picker: reserved %llu not %llu", (unsigned long long)reserved, (unsigned long long)p->reserved);
-	if (missing != p->missing || open != p->open_count || unreserved != p->unreserved)
-		bug("picker: %u missing not %u, %u open not %u", missing, p->missing, open, p->open_count);
-	for (peer = p->first_peer; peer; peer = peer->next)
-		for (i = 0; i < peer->queue_count; i++) {
-			struct picker_request r = picker_queued(peer, i);
-			const struct open *o = open_of(p, r.piece);
-			uint32_t found = 0;
-			for (k = 0; o && k < o->block[r.block].asked; k++)
-				found += o->block[r.block].asker[k] == peer->slot;
-			if (found != 1)
-				bug("picker: %u/%u of slot %u has it %u times among its askers", r.piece, r.block, peer->slot, found);
-		}
-}
-#endif

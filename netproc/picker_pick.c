@@ -145,7 +145,7 @@ static struct open *find_new(struct picker *p, struct picker_peer *peer)
 	uint32_t piece;
 	struct open *o;
 
-	if (!p->rarity.idle || (peer->barren && peer->barren_turn == p->rarity.turn))
+	if (!p->rarity.idle || (!peer->counted_all && !peer->have) || (peer->barren && peer->barren_turn == p->rarity.turn))
 		return NULL;
 	if (!has_room(p, p->piece_length)) {
 		p->starved_ms = p->now_ms;
@@ -328,7 +328,7 @@ static uint32_t on_trial(const struct picker *p, struct picker_peer *peer, uint3
 	if (peer->proven)
 		return want;
 	if (!peer->first_ms)
-		peer->first_ms = max_u64(p->now_ms, 1);
+		peer->first_ms = p->now_ms;
 	if (p->now_ms - peer->first_ms >= TRIAL_MS)
 		return want;
 	return min_u32(want, limit - min_u32(limit, peer->trial));

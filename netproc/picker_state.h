@@ -1,5 +1,5 @@
 /*
- * picker_state.h - what picker.c (events) and picker_pick.c (choice) share; nobody else includes it.
+ * picker_state.h - what picker.c (events), picker_verdict.c and picker_pick.c (choice) share; nobody else includes it.
  */
 #ifndef NETPROC_PICKER_STATE_H
 #define NETPROC_PICKER_STATE_H
@@ -92,22 +92,25 @@ static inline bool peer_has(const struct picker_peer *peer, uint32_t piece)
 }
 
 /* picker.c: pieces open and close, blocks change state. */
+/* By whom it is opened; no memory is reserved yet. */
 struct open *open_begin(struct picker *p, uint32_t piece, struct picker_peer *by);
+/* Takes the piece out of the open ones: it is had, or idle again.  No block of it may be in a queue. */
+void open_end(struct picker *p, struct open *o, bool had);
+void open_forget_copies(struct open *o);
+/* Memory at diskproc; false when the budget is full. */
 bool open_reserve(struct picker *p, struct open *o);
 void open_unreserve(struct picker *p, struct open *o);
+/* The list of those with free blocks; first: what was begun goes on before anything else. */
 void open_list(struct picker *p, struct open *o, bool first);
 void open_unlist(struct picker *p, struct open *o);
 bool open_is_suspect(const struct open *o, uint32_t id);
 /* Puts the block into the peer's queue; false when the queue is full. */
 bool block_ask(struct picker *p, struct open *o, uint32_t block, struct picker_peer *peer);
+/* Takes the request off the queues of all who were asked for the block; they go to others[]. */
+void block_drop_askers(struct picker *p, struct open *o, uint32_t block, struct picker_peer **others, uint32_t room, uint32_t *count);
 
 /* picker_pick.c: whether anything could be asked for now by somebody. */
 void hungry_add(struct picker *p, struct picker_peer *peer);
 void hungry_remove(struct picker *p, struct picker_peer *peer);
-
-#if defined(FUZZING) || defined(PICKER_CHECK)
-/* Stops at the first broken invariant; looks at everything. */
-void picker_check(const struct picker *p);
-#endif
 
 #endif

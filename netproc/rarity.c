@@ -11,7 +11,7 @@
  * A bitfield that comes or goes changes all counts at once; then the order is
  * only marked stale and built anew by one counting sort when it is next searched.
  *
- * Invariants (rarity_check):
+ * Invariants (tests/unit/picker_check.h):
  *  1. idle counts the pieces whose at[] lacks RARITY_OUT; idle_bits says which.
  *  2. end[] falls from end[0] == idle to end[RARITY_BUCKETS] == 0.
  *  3. unless stale, at[order[i]] == i for i < idle, and a piece stands within its bucket.
@@ -50,7 +50,9 @@ void rarity_init(struct rarity *r, uint32_t pieces, uint32_t piece_length, uint6
 		bug("rarity: %u pieces", pieces);
 	memset(r, 0, sizeof *r);
 	r->pieces = pieces;
-	r->chance = chance ? chance : 88172645463325252u;
+	/* Whatever the caller has: bits spread (splitmix64), never zero. */
+	r->chance = (chance + 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u;
+	r->chance = (r->chance ^ r->chance >> 31) | 1;
 	r->turn = 1;
 	for (r->run = 1; r->run <= RUN_BYTES / 2 / max_u32(piece_length, 1); r->run *= 2)
 		;
@@ -296,25 +298,3 @@ uint32_t rarity_find(struct rarity *r, const struct rarity_want *w)
 	}
 	return w->have && !look ? find_sparse(r, w) : RARITY_NONE;
 }
-
-#if defined(FUZZING) || defined(PICKER_CHECK)
-void rarity_check(const struct rarity *r)
-{
-	uint32_t i, b, idle = 0;
-
-	for (i = 0; i < r->pieces; i++) {
-		if (rarity_is_idle(r, i) != bitfield_get(r->idle_bits, i))
-			bug("rarity: idle bit of %u", i);
-		if (!rarity_is_idle(r, i))
-			continue;
-		idle++;
-		if (r->stale)
-			continue;
-		b = bucket_of(r, i);
-		if (r->order[r->at[i]] != i || r->at[i] >= r->end[b] || r->at[i] < r->end[b + 1])
-			bug("rarity: piece %u of bucket %u at %u", i, b, r->at[i]);
-	}
-	if (idle != r->idle || r->end[RARITY_BUCKETS] || (!r->stale && r->end[0] != idle))
-		bug("rarity: %u idle, counted %u, end %u", r->idle, idle, r->end[0]);
-}
-#endif

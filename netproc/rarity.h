@@ -63,9 +63,4 @@ uint32_t rarity_find(struct rarity *r, const struct rarity_want *w);
 /* First piece at or after `from`, going round once, that is set in both bitfields; RARITY_NONE when there is none. */
 uint32_t rarity_both(const uint8_t *a, const uint8_t *b, uint32_t pieces, uint32_t from);
 
-#if defined(FUZZING) || defined(PICKER_CHECK)
-/* Stops at the first broken invariant; looks at everything. */
-void rarity_check(const struct rarity *r);
-#endif
-
 #endif
