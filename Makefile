@@ -11,7 +11,7 @@ VERSION := 0.1.0
 
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
-	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wnull-dereference -Wno-unknown-warning-option
+	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fno-common -fno-strict-aliasing \
 	-fno-delete-null-pointer-checks
 LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed

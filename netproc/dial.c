@@ -157,6 +157,13 @@ struct dials *dials_new(struct loop *l, int fd, uint32_t epoch)
 	return d;
 }
 
+void dials_free(struct dials *d)
+{
+	loop_remove(d->loop, &d->source);
+	channel_close(&d->channel);
+	free(d);
+}
+
 /* A free place, or DIALS_MAX. */
 static uint32_t reserve(const struct dials *d)
 {

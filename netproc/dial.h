@@ -25,6 +25,8 @@ struct dial_request {
 
 /* Takes the channel's descriptor. */
 struct dials *dials_new(struct loop *l, int fd, uint32_t epoch);
+/* Tells nobody. */
+void dials_free(struct dials *d);
 
 /* 0, or -1 when the channel has no room now (done is not called). */
 int dial_addr(struct dials *d, struct dial_request *r, enum net_kind kind, const struct net_addr *addr) MUST_CHECK;

@@ -181,6 +181,13 @@ struct disk *disk_new(struct loop *l, const struct slots *slots, uint32_t piece_
 	return d;
 }
 
+void disk_free(struct disk *d)
+{
+	loop_remove(d->loop, &d->source);
+	channel_close(&d->channel);
+	free(d);
+}
+
 void disk_attach(struct disk *d, int fd, uint32_t epoch)
 {
 	uint32_t i;

@@ -30,6 +30,7 @@ struct disk_hooks {
 
 /* slots: made by slots_create() before the lock; borrowed.  piece_count bounds what diskproc may say. */
 struct disk *disk_new(struct loop *l, const struct slots *slots, uint32_t piece_count, const struct disk_hooks *hooks);
+void disk_free(struct disk *d);
 
 /* Takes the channel's descriptor: at start, and again when diskproc was restarted.  Every slot is free again. */
 void disk_attach(struct disk *d, int fd, uint32_t epoch);

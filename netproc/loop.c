@@ -49,6 +49,14 @@ struct loop *loop_new(uint32_t sources)
 	return l;
 }
 
+void loop_free(struct loop *l)
+{
+	close(l->ep);
+	free(l->heap);
+	free(l->table);
+	free(l);
+}
+
 static uint64_t entry_key(const struct loop *l, uint32_t slot)
 {
 	return (uint64_t)l->table[slot].generation << 32 | slot;

@@ -29,6 +29,7 @@ struct loop_timer {
 
 /* Makes the loop, for at most `sources` descriptors; before the lock. */
 struct loop *loop_new(uint32_t sources);
+void loop_free(struct loop *l);
 
 /* Adds fd with EPOLLIN and/or EPOLLOUT.  0, or -1 with errno when there are too many. */
 int loop_add(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *arg) MUST_CHECK;

@@ -28,7 +28,6 @@
 #define KEEPALIVE_MS 100000u
 #define STUCK_TIMEOUT_MS 60000u
 #define SLOT_PATIENCE_MS 1000u   /* a block under way gives back its slot after this */
-#define UNPROVEN_REQUESTS 64u    /* outstanding, until a piece with this peer's blocks verified */
 #define OUR_REQQ 500u
 #define PICK_MAX 256u
 
@@ -79,7 +78,7 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 	p->patience = PATIENCE_FULL;
 	p->connected_ms = p->patience_ms = p->sent_ms = p->rx.last_ms = now_ms;
 	p->rx.slot = NO_SLOT;
-	rate_init(&p->rate, now_us());
+	rate_init(&p->rate);
 	if (loop_add(swarm_loop(s), &p->source, fd, EPOLLIN, on_ready, p) < 0) {
 		close(fd);
 		free(p);
@@ -181,10 +180,21 @@ static void on_have(struct peer *p, uint32_t piece)
 		peer_update_interest(p);
 }
 
+/* What it was asked for is asked of others; it may still answer. */
+static void give_back_all(struct peer *p)
+{
+	if (!p->pick.queue_count)
+		return;
+	p->late_blocks += p->pick.queue_count;
+	rate_on_dropped(&p->rate);
+	picker_give_back_all(swarm_picker(p->swarm), &p->pick);
+	swarm_kick(p->swarm);
+}
+
 /* All or none of the pieces (BEP 6), or a bitfield, in place of what was known. */
 static void replace_have(struct peer *p, uint8_t *bits, uint32_t count)
 {
-	picker_give_back_all(swarm_picker(p->swarm), &p->pick);
+	give_back_all(p);
 	picker_leave(swarm_picker(p->swarm), &p->pick);
 	if (p->pick.have)
 		swarm_bitfield_free(p->swarm, p->pick.have);
@@ -251,11 +261,8 @@ static void on_choke(struct peer *p)
 		return;
 	p->choking = true;
 	/* With the fast extension each request is answered or rejected; without it, all are off (BEP 3). */
-	if (!p->fast) {
-		p->late_blocks += p->pick.queue_count;
-		picker_give_back_all(swarm_picker(p->swarm), &p->pick);
-		swarm_kick(p->swarm);
-	}
+	if (!p->fast)
+		give_back_all(p);
 }
 
 static void on_unchoke(struct peer *p)
@@ -264,7 +271,8 @@ static void on_unchoke(struct peer *p)
 	if (!p->choking)
 		return;
 	p->choking = false;
-	p->unchoked_ms = p->block_ms = swarm_now(p->swarm);
+	p->block_ms = swarm_now(p->swarm);
+	rate_on_unchoke(&p->rate, now_us());
 	peer_request(p);
 }
 
@@ -278,6 +286,7 @@ static void on_reject(struct peer *p, const struct wire_head *m)
 
 		if (r.piece == m->piece && r.block == block && m->begin % BLOCK_BYTES == 0) {
 			picker_give_back(swarm_picker(p->swarm), &p->pick, r.piece, r.block);
+			rate_on_lost(&p->rate);
 			swarm_kick(p->swarm);
 			/* Refusing all the time while unchoked is of no use either. */
 			tire(p, p->choking ? 0 : 10);
@@ -398,9 +407,9 @@ void peer_cancel(struct peer *p, uint32_t piece, uint32_t block)
 	uint32_t length = min_u32(metainfo_piece_bytes(swarm_info(p->swarm), piece) - begin, BLOCK_BYTES);
 
 	p->late_blocks++;
+	rate_on_dropped(&p->rate);
 	if (peer_put(p, out, wire_put_triple(out, WIRE_CANCEL, piece, begin, length)))
 		peer_flush(p);
-	swarm_starve(p); /* it has room for another request now */
 }
 
 /* ---- decisions */
@@ -426,16 +435,18 @@ void peer_request(struct peer *p)
 	static uint8_t out[PICK_MAX * WIRE_HEAD_MAX];
 	const struct metainfo *info = swarm_info(p->swarm);
 	uint32_t target, have = p->pick.queue_count, n, i;
+	uint64_t now;
 	size_t bytes = 0;
 
 	if (p->dead || p->choking || !p->interested)
 		return;
 	target = rate_pipeline(&p->rate, swarm_now(p->swarm), p->reqq);
-	if (!p->proven)
-		target = min_u32(target, UNPROVEN_REQUESTS);
 	/* A quarter at a time: requests travel in batches too. */
 	if (have > target - target / 4)
 		return;
+	now = now_us();
+	p->pick.expected_ms = rate_expected_ms(&p->rate, have, now);
+	p->pick.fast = rate_is_fast(&p->rate, swarm_rate(p->swarm), swarm_sending(p->swarm), now);
 	n = picker_pick(swarm_picker(p->swarm), &p->pick, min_u32(target - have, PICK_MAX), swarm_now(p->swarm), picked);
 	for (i = 0; i < n; i++) {
 		uint32_t begin = picked[i].block * BLOCK_BYTES;
@@ -443,14 +454,10 @@ void peer_request(struct peer *p)
 
 		bytes += wire_put_triple(out + bytes, WIRE_REQUEST, picked[i].piece, begin, length);
 	}
-	if (n && !peer_put(p, out, bytes))
+	if (!n || !peer_put(p, out, bytes))
 		return;
-	if (n) {
-		rate_on_requested(&p->rate, n, now_us());
-		peer_flush(p);
-	}
-	if (n < min_u32(target - have, PICK_MAX))
-		swarm_starve(p);
+	rate_on_requests(&p->rate, n, have, now);
+	peer_flush(p);
 }
 
 static void refill_patience(struct peer *p, uint64_t now)
@@ -485,12 +492,10 @@ void peer_tick(struct peer *p, uint64_t now)
 		peer_release_slot(p);
 	if (now - p->sent_ms > KEEPALIVE_MS && peer_put(p, out, wire_put_keepalive(out)))
 		peer_flush(p);
-	if (p->pick.queue_count && rate_snubbed(&p->rate, now_us())) {
-		/* It may answer late; what it was asked is asked of others meanwhile. */
-		p->late_blocks += p->pick.queue_count;
-		picker_give_back_all(swarm_picker(p->swarm), &p->pick);
-		swarm_kick(p->swarm);
+	if (!p->paused && rate_timed_out(&p->rate, p->pick.queue_count, swarm_request_timeout(p->swarm), now_us())) {
 		log_line(LOG_TRACE, TOPIC_PEER, "%s: snubs us", peer_text(p));
+		give_back_all(p);
 	}
+	p->pick.snubbed = rate_snubbed(&p->rate);
 	peer_request(p);
 }

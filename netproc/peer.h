@@ -52,6 +52,7 @@ struct peer_rx {
 	uint8_t *body;           /* owned while RX_BODY */
 	uint8_t *stash;          /* bytes read but not parsed because no slot was free; owned */
 	uint32_t stash_bytes;
+	uint32_t payload;        /* bytes of blocks in the read that is being taken */
 	uint32_t predict_after;  /* reads until reads are predicted again */
 	uint64_t last_ms;        /* of the last byte */
 	bool blocked;            /* a whole block waits in `private` for a slot */
@@ -77,18 +78,17 @@ struct peer {
 	struct peer_rx rx;
 	struct peer_tx tx;
 	uint32_t reqq;      /* as the peer named it, 0: did not */
-	bool dead, paused, starved;
+	bool dead, paused;
 	bool shook;         /* handshake received */
 	bool fast, extended; /* both sides offered it */
 	bool choking;       /* it chokes us */
 	bool interested;    /* we told it that we are */
 	bool upload_only;
-	bool proven;        /* it took part in a piece that verified */
 	uint8_t bitfields;
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
 	int32_t patience;     /* messages that it may still send without use; refilled with time */
-	uint64_t connected_ms, patience_ms, unchoked_ms, block_ms, sent_ms;
+	uint64_t connected_ms, patience_ms, block_ms, sent_ms;
 	uint64_t received_bytes;
 };
 

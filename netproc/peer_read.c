@@ -149,7 +149,9 @@ static bool begin_body(struct peer *p)
 			rx->state = RX_BODY;
 			break;
 		}
-		/* fall through: an extension that we did not offer */
+		peer_on_message(p, h); /* an extension that we did not offer */
+		rx->state = RX_SKIP;
+		break;
 	default:
 		peer_on_message(p, h);
 		rx->state = RX_SKIP;
@@ -253,6 +255,7 @@ static size_t feed(struct peer *p, const uint8_t *data, size_t n)
 		case RX_PIECE:
 			memcpy(rx->into, data + at, took);
 			rx->into += took;
+			rx->payload += (uint32_t)took;
 			break;
 		case RX_BODY:
 			memcpy(rx->body + (rx->body_head.body - rx->left), data + at, took);
@@ -318,6 +321,12 @@ static void ended(struct peer *p, ssize_t n)
 	swarm_drop(p, DROP_CLOSED, n == 0 ? "it closed the connection" : "the connection failed");
 }
 
+static void count_payload(struct peer *p)
+{
+	if (p->rx.payload)
+		rate_on_bytes(&p->rate, p->rx.payload, now_us());
+}
+
 static void read_generic(struct peer *p)
 {
 	uint32_t slots = disk_free_slots(disk_of(p));
@@ -331,8 +340,9 @@ static void read_generic(struct peer *p)
 	if (p->rx.predict_after)
 		p->rx.predict_after--;
 	p->rx.last_ms = swarm_now(p->swarm);
-	rate_on_bytes(&p->rate, (uint32_t)n, now_us());
+	p->rx.payload = 0;
 	feed_all(p, scratch, (size_t)n);
+	count_payload(p);
 }
 
 /* ---- predicted */
@@ -431,6 +441,7 @@ static void partial_block(struct peer *p, uint32_t i, size_t n)
 		return;
 	}
 	n -= WIRE_PIECE_HEAD;
+	rx->payload += (uint32_t)n;
 	rx->state = RX_PIECE;
 	rx->body_head = (struct wire_head){ .id = WIRE_PIECE, .bytes = WIRE_PIECE_HEAD, .body = plan.block[i].length,
 					    .piece = plan.block[i].piece, .begin = plan.block[i].begin };
@@ -453,6 +464,7 @@ static void take_plan(struct peer *p, size_t n)
 
 		rx->into += part;
 		rx->left -= (uint32_t)part;
+		rx->payload += (uint32_t)part;
 		n -= part;
 		if (rx->left || !end_block(p)) {
 			put_back(p, 0);
@@ -471,6 +483,7 @@ static void take_plan(struct peer *p, size_t n)
 			return;
 		}
 		n -= WIRE_PIECE_HEAD + plan.block[i].length;
+		rx->payload += plan.block[i].length;
 		peer_on_block(p, plan.block[i].piece, plan.block[i].begin, plan.block[i].length, plan.block[i].slot);
 		if (p->dead) {
 			put_back(p, i + 1);
@@ -490,8 +503,9 @@ static void read_predicted(struct peer *p)
 		return;
 	}
 	p->rx.last_ms = swarm_now(p->swarm);
-	rate_on_bytes(&p->rate, (uint32_t)n, now_us());
+	p->rx.payload = 0;
 	take_plan(p, (size_t)n);
+	count_payload(p);
 }
 
 void peer_readable(struct peer *p)

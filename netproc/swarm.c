@@ -47,14 +47,14 @@ struct swarm {
 	struct swarm_hooks hooks;
 	uint8_t peer_id[20];
 	struct peer **peers; /* owned array of owned peers, options.max_peers of room */
-	uint32_t count, dead, shaken, unproven;
+	uint32_t count, dead, shaken, sending;
 	struct dialing dialing[DIALS_MOST];
 	uint32_t dials_under_way;
 	uint8_t *have; /* our own bitfield */
 	uint32_t bitfield_bytes, held_slots;
 	size_t bitfield_memory;
 	uint32_t fresh[HAVE_BATCH], fresh_count; /* verified in this turn, to be told */
-	bool ready, kick, connect, any_starved, any_paused, down;
+	bool ready, kick, connect, down;
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
 	uint64_t received, wasted, verified_bytes;
@@ -107,21 +107,18 @@ void swarm_holds_slot(struct swarm *s, int change)
 void swarm_pause(struct peer *p)
 {
 	p->paused = true;
-	p->swarm->any_paused = true;
 	loop_change(p->swarm->loop, &p->source, p->source.events & ~(uint32_t)EPOLLIN);
 	disk_want_slots(p->swarm->disk);
-}
-
-void swarm_starve(struct peer *p)
-{
-	p->starved = true;
-	p->swarm->any_starved = true;
 }
 
 void swarm_kick(struct swarm *s)
 {
 	s->kick = true;
 }
+
+uint64_t swarm_rate(const struct swarm *s) { return s->rate; }
+uint32_t swarm_sending(const struct swarm *s) { return s->sending; }
+uint32_t swarm_request_timeout(const struct swarm *s) { return s->options.request_timeout_ms; }
 
 void swarm_count(struct swarm *s, uint32_t received, uint32_t wasted)
 {
@@ -176,8 +173,6 @@ void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 	}
 	if (p->shook) {
 		s->shaken--;
-		s->unproven -= !p->proven;
-		picker_give_back_all(s->picker, &p->pick);
 		picker_leave(s->picker, &p->pick);
 		swarm_kick(s);
 	}
@@ -204,7 +199,6 @@ bool swarm_admit(struct peer *p)
 		}
 	}
 	s->shaken++;
-	s->unproven++;
 	return true;
 }
 
@@ -369,14 +363,12 @@ static void resume_all(struct swarm *s)
 {
 	uint32_t i;
 
-	s->any_paused = false;
 	for (i = 0; i < s->count; i++) {
 		struct peer *p = s->peers[i];
 
 		if (!p->paused || p->dead)
 			continue;
 		if (!disk_free_slots(s->disk)) {
-			s->any_paused = true;
 			disk_want_slots(s->disk);
 			return;
 		}
@@ -397,33 +389,10 @@ static void on_have_end(void *arg)
 	s->hooks.on_ready(s->hooks.arg);
 }
 
-/* Those whose blocks made up a good piece have shown what they are worth. */
-static void prove(struct swarm *s, uint32_t piece)
-{
-	uint32_t ids[64], n, i;
-
-	if (!s->unproven)
-		return;
-	n = picker_senders(s->picker, piece, ids, ARRAY_LEN(ids));
-	for (i = 0; i < n; i++) {
-		struct candidate *c = candidates_by_id(s->candidates, ids[i]);
-		struct peer *p = c ? c->peer : NULL;
-
-		if (p && !p->dead && p->shook && !p->proven) {
-			p->proven = true;
-			p->pick.proven = true;
-			c->failures = 0;
-			s->unproven--;
-			swarm_starve(p); /* it may be asked for more now */
-		}
-	}
-}
-
 static bool on_verified(void *arg, uint32_t piece)
 {
 	struct swarm *s = arg;
 
-	prove(s, piece);
 	if (!picker_on_verified(s->picker, piece))
 		return false;
 	bitfield_set(s->have, piece);
@@ -552,9 +521,11 @@ static void on_tick(void *arg)
 
 	loop_timer_set(s->loop, &s->tick, now + TICK_MS, on_tick, s);
 	measure_rate(s, now);
+	s->sending = 0;
 	for (i = 0; i < s->count; i++) {
 		if (s->peers[i]->dead)
 			continue;
+		s->sending += s->peers[i]->pick.queue_count && !rate_snubbed(&s->peers[i]->rate);
 		peer_tick(s->peers[i], now);
 		peer_update_interest(s->peers[i]);
 	}
@@ -588,20 +559,15 @@ static void tell_haves(struct swarm *s)
 	}
 }
 
-static void ask_starved(struct swarm *s)
+static void ask_hungry(struct swarm *s)
 {
-	uint32_t i;
+	uint32_t most = s->count;
+	struct picker_peer *pick;
 
 	s->kick = false;
-	s->any_starved = false;
-	for (i = 0; i < s->count; i++) {
-		struct peer *p = s->peers[i];
-
-		if (!p->starved || p->dead)
-			continue;
-		p->starved = false;
-		peer_request(p); /* which may find nothing again */
-	}
+	/* Whoever finds too little again is put back at the end of the list. */
+	while (most-- && (pick = picker_hungry(s->picker)))
+		peer_request((struct peer *)(void *)pick);
 }
 
 void swarm_end_turn(struct swarm *s, bool idle)
@@ -609,8 +575,8 @@ void swarm_end_turn(struct swarm *s, bool idle)
 	uint32_t pending = disk_pending(s->disk);
 	uint64_t now = 0;
 
-	if (s->kick && s->any_starved)
-		ask_starved(s);
+	if (s->kick)
+		ask_hungry(s);
 	if (s->fresh_count)
 		tell_haves(s);
 	if (pending && !idle && pending < FLUSH_BLOCKS)
@@ -672,6 +638,17 @@ void swarm_shutdown(struct swarm *s)
 			s->dials_under_way--;
 		}
 	loop_timer_clear(s->loop, &s->tick);
+}
+
+void swarm_free(struct swarm *s)
+{
+	loop_timer_clear(s->loop, &s->tick);
+	picker_free(s->picker);
+	candidates_free(s->candidates);
+	disk_free(s->disk);
+	free(s->have);
+	free(s->peers);
+	free(s);
 }
 
 void swarm_stats(struct swarm *s, struct msg_net_stats *out)

@@ -26,6 +26,8 @@ struct swarm_hooks {
 
 struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info,
 			const struct msg_net_options *options, const uint8_t peer_id[20], const struct swarm_hooks *hooks);
+/* After swarm_shutdown() and a turn's end. */
+void swarm_free(struct swarm *s);
 
 /* diskproc's channel: at start, and again when it was restarted. */
 void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch);
@@ -68,14 +70,18 @@ void swarm_holds_slot(struct swarm *s, int change);
 
 /* The peer cannot go on without slots: called back by peer_resume(). */
 void swarm_pause(struct peer *p);
-/* The picker had nothing for this peer: asked again when something changes. */
-void swarm_starve(struct peer *p);
-/* Blocks became free: starved peers are asked again at the end of the turn. */
+/* Blocks or memory became free: peers that the picker had too little for are asked again at the end of the turn. */
 void swarm_kick(struct swarm *s);
+
+/* All payload, in bytes a second, and how many peers it comes from. */
+uint64_t swarm_rate(const struct swarm *s);
+uint32_t swarm_sending(const struct swarm *s);
+/* A peer that owes blocks for this long is snubbed. */
+uint32_t swarm_request_timeout(const struct swarm *s);
 
 /* A handshake was received: false when it is ourselves or a second connection (p was dropped). */
 bool swarm_admit(struct peer *p);
-/* A block was taken from p; the other askers are cancelled. */
+/* Payload that came, and how much of it was of no use. */
 void swarm_count(struct swarm *s, uint32_t received, uint32_t wasted);
 
 /* Marks p dead; `why` is for the log.  Frees it at the end of the turn. */

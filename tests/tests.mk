@@ -4,9 +4,16 @@
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 TEST_LIBS := -lcmocka -lseccomp -lcurl -lcrypto -lpthread
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libipc.a
+# What a test does not include comes from here: all of netproc but its main.
+NETPROC := $(filter-out netproc/main.c,$(wildcard netproc/*.c))
+$(BUILD)/libnetproc.a: $(call obj,$(NETPROC))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libnetproc.a $(BUILD)/libipc.a
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -Wmissing-prototypes,$(ALL_CFLAGS)) -Wno-missing-prototypes -Wno-unused-function -MF $@.d $(LINK) -o $@ $< $(BUILD)/libipc.a $(TEST_LIBS)
+	$(CC) $(filter-out -Wmissing-prototypes,$(ALL_CFLAGS)) -Wno-missing-prototypes -Wno-unused-function -MF $@.d $(LINK) -o $@ $< \
+		$(BUILD)/libnetproc.a $(BUILD)/libipc.a $(TEST_LIBS)
 
 -include $(wildcard $(BUILD)/tests/unit/*.d)
 
@@ -16,12 +23,20 @@ check-unit: $(UNIT)
 # ---- fuzz: tests/fuzz/fuzz_X.c is a libFuzzer target, tests/fuzz/corpus/X its committed seeds
 FUZZ_SECONDS ?= 20
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_FLAGS := -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
-	-DSANDBOX_WIDE -DFUZZING $(CPPFLAGS)
+FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-sanitize-recover=all -fno-omit-frame-pointer -DSANDBOX_WIDE -DFUZZING $(CPPFLAGS)
+FUZZ_OBJ := $(patsubst %.c,build-fuzz/obj/%.o,$(IPC) $(NETPROC))
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard ipc/*.[ch] netproc/*.[ch] diskproc/*.[ch] parent/*/*.[ch])
+build-fuzz/obj/%.o: %.c $(wildcard ipc/*.h netproc/*.h)
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -o $@ $< $(IPC) -lseccomp -lcurl -lcrypto -lpthread
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+
+build-fuzz/libfuzzed.a: $(FUZZ_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c build-fuzz/libfuzzed.a $(wildcard ipc/*.[ch] netproc/*.[ch] diskproc/*.[ch] parent/*/*.[ch])
+	@mkdir -p $(@D)
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build-fuzz/libfuzzed.a -lseccomp -lcurl -lcrypto -lpthread
 
 fuzz: $(FUZZ:%=build-fuzz/fuzz_%)
 	@for f in $(FUZZ); do \

@@ -1,0 +1,142 @@
+/*
+ * swarm_fixture.h - a swarm of netproc without a network, for tests and fuzzing.
+ *
+ * The real swarm, peers, picker, disk client and loop; diskproc, dialer and the
+ * peers' other ends are socket pairs that the test plays.
+ */
+#ifndef TESTS_SWARM_FIXTURE_H
+#define TESTS_SWARM_FIXTURE_H
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../netproc/swarm.c"
+
+#define FIX_EPOCH 7u
+
+struct fixture {
+	struct loop *loop;
+	struct swarm *swarm;
+	struct slots slots;
+	struct metainfo info;
+	struct channel disk; /* diskproc's end */
+	struct dials *dials;
+	int dialer;
+	uint32_t completed, readied;
+	uint64_t form[64];
+	uint32_t blocks_seen;
+	struct msg_block last_block;
+};
+
+static void fixture_count_ready(void *arg) { ((struct fixture *)arg)->readied++; }
+static void fixture_count_complete(void *arg) { ((struct fixture *)arg)->completed++; }
+static void fixture_ignore(void *arg) { (void)arg; }
+static void fixture_ignore_need(void *arg, uint32_t have) { (void)arg; (void)have; }
+
+/* A torrent of `pieces` pieces; hashes are not needed on this side of the wall. */
+static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_length, uint64_t total)
+{
+	struct metainfo_header *h = (struct metainfo_header *)(void *)f->form;
+	struct swarm_hooks hooks = { f, fixture_count_ready, fixture_count_complete, fixture_ignore, fixture_ignore_need };
+	struct msg_net_options o = { .budget_bytes = max_u64(1u << 20, 4ull * piece_length), .max_peers = 64, .request_timeout_ms = 10000,
+				     .use_ipv4 = 1, .use_ipv6 = 1 };
+	uint8_t id[20] = "-XX0000-abcdefghijkl";
+	int disk[2], dial[2], fd;
+
+	memset(f, 0, sizeof *f);
+	h->piece_count = pieces;
+	h->piece_length = piece_length;
+	h->total_length = total;
+	memset(h->info_hash, 0x5a, 20);
+	f->info = (struct metainfo){ .h = h, .base = (const uint8_t *)f->form, .bytes = sizeof f->form };
+	if (channel_pair(disk) || channel_pair(dial))
+		abort();
+	fd = slots_create(&f->slots, SLOT_COUNT);
+	if (fd < 0)
+		abort();
+	close(fd);
+	f->loop = loop_new(256);
+	f->dialer = dial[1];
+	f->dials = dials_new(f->loop, dial[0], FIX_EPOCH);
+	f->swarm = swarm_new(f->loop, f->dials, &f->slots, &f->info, &o, id, &hooks);
+	channel_init(&f->disk, disk[1], FIX_EPOCH, false, "netproc");
+	swarm_attach_disk(f->swarm, disk[0], FIX_EPOCH);
+}
+
+static void fixture_say(struct fixture *f, enum message_type type, const void *message)
+{
+	if (channel_push(&f->disk, type, message) || channel_flush(&f->disk) < 0)
+		abort();
+}
+
+/* diskproc has nothing yet: the download begins. */
+static void fixture_begin(struct fixture *f)
+{
+	struct msg_have_end end = { 0 };
+
+	fixture_say(f, MSG_HAVE_END, &end);
+	loop_turn(f->loop, 100);
+	swarm_end_turn(f->swarm, true);
+}
+
+/* A peer that is connected: *other is its own end. */
+static struct peer *fixture_peer(struct fixture *f, uint32_t n, int *other)
+{
+	struct net_addr a = { .family = 4, .port = 1000 };
+	struct peer *p;
+	int sv[2];
+	uint32_t c;
+
+	put_be32(a.ip, 0x01000000u + n);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv))
+		abort();
+	c = candidates_add(f->swarm->candidates, &a, false, 0);
+	candidates_take(f->swarm->candidates, c);
+	connected(f->swarm, c, sv[0]);
+	p = candidates_at(f->swarm->candidates, c)->peer;
+	*other = sv[1];
+	return p;
+}
+
+/* A turn of the loop; diskproc's end takes blocks and gives their slots back. */
+static void fixture_turn(struct fixture *f)
+{
+	struct packet pk;
+	uint32_t i;
+
+	loop_turn(f->loop, 0);
+	swarm_end_turn(f->swarm, true);
+	while (f->disk.fd >= 0 && channel_receive(&f->disk, &pk) == CHANNEL_OK) {
+		if (pk.type != MSG_BLOCK)
+			continue;
+		for (i = 0; i < pk.count; i++) {
+			const struct msg_block *b = packet_message(&pk, i);
+			struct msg_slot_free m = { .slot = b->slot };
+
+			f->last_block = *b;
+			f->blocks_seen++;
+			if (channel_push(&f->disk, MSG_SLOT_FREE, &m))
+				abort();
+		}
+		(void)channel_flush(&f->disk);
+	}
+}
+
+static void fixture_free(struct fixture *f)
+{
+	uint32_t i;
+
+	swarm_shutdown(f->swarm);
+	swarm_end_turn(f->swarm, true);
+	for (i = 0; i < f->swarm->count; i++)
+		abort();
+	swarm_free(f->swarm);
+	dials_free(f->dials);
+	loop_free(f->loop);
+	channel_close(&f->disk);
+	close(f->dialer);
+	slots_detach(&f->slots);
+}
+
+#endif
