@@ -15,7 +15,7 @@ static uint64_t align8(uint64_t n)
 	return (n + 7) & ~7ull;
 }
 
-static struct metainfo_text put_text(struct form *f, const char *text, size_t length)
+static struct metainfo_text form_text(struct form *f, const char *text, size_t length)
 {
 	struct metainfo_text t = { (uint32_t)f->used, (uint32_t)length };
 
@@ -41,7 +41,7 @@ static uint64_t strings_bytes(const struct torrent *t)
 	return n;
 }
 
-static void put_files(struct form *f, const struct torrent *t, struct metainfo_file *row)
+static void form_files(struct form *f, const struct torrent *t, struct metainfo_file *row)
 {
 	uint32_t i;
 
@@ -51,12 +51,12 @@ static void put_files(struct form *f, const struct torrent *t, struct metainfo_f
 		row->offset = file->offset;
 		row->length = file->length;
 		row->flags = file->flags;
-		row->path = put_text(f, torrent_str(t, file->path), file->path_length);
+		row->path = form_text(f, torrent_str(t, file->path), file->path_length);
 	}
 }
 
 /* Returns how many were put: those of a scheme that somebody can use. */
-static uint32_t put_urls(struct form *f, const struct torrent *t, const struct torrent_url *list, size_t count, bool seeds,
+static uint32_t form_urls(struct form *f, const struct torrent *t, const struct torrent_url *list, size_t count, bool seeds,
 			 struct metainfo_url *row)
 {
 	uint32_t n = 0, tier = 0, last = 0;
@@ -70,8 +70,8 @@ static uint32_t put_urls(struct form *f, const struct torrent *t, const struct t
 		if (n && u->tier != last)
 			tier++;
 		last = u->tier;
-		row[n].url = put_text(f, torrent_str(t, u->url), u->url_length);
-		row[n].host = put_text(f, torrent_str(t, u->host), u->host_length);
+		row[n].url = form_text(f, torrent_str(t, u->url), u->url_length);
+		row[n].host = form_text(f, torrent_str(t, u->host), u->host_length);
 		row[n].port = u->port;
 		row[n].scheme = u->scheme;
 		row[n].tier = seeds ? u->tier : tier;
@@ -112,10 +112,10 @@ bool form_build(struct inspect *in, const struct torrent *t, uint8_t **form, siz
 	h->trackers = (uint32_t)trackers;
 	h->webseeds = (uint32_t)webseeds;
 	h->hashes = (uint32_t)hashes;
-	h->name = put_text(&f, t->safe_name.text, t->safe_name.length);
-	put_files(&f, t, (struct metainfo_file *)(void *)(*form + files));
-	h->tracker_count = put_urls(&f, t, t->trackers, t->tracker_count, false, (struct metainfo_url *)(void *)(*form + trackers));
-	h->webseed_count = put_urls(&f, t, t->webseeds, t->webseed_count, true, (struct metainfo_url *)(void *)(*form + webseeds));
+	h->name = form_text(&f, t->safe_name.text, t->safe_name.length);
+	form_files(&f, t, (struct metainfo_file *)(void *)(*form + files));
+	h->tracker_count = form_urls(&f, t, t->trackers, t->tracker_count, false, (struct metainfo_url *)(void *)(*form + trackers));
+	h->webseed_count = form_urls(&f, t, t->webseeds, t->webseed_count, true, (struct metainfo_url *)(void *)(*form + webseeds));
 	if (t->piece_count)
 		memcpy(*form + hashes, t->hashes, 20ull * t->piece_count);
 	*bytes = (size_t)f.used; /* less than total when trackers were left out */
