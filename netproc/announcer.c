@@ -24,7 +24,8 @@ struct known {
 	uint16_t id_bytes;  /* tracker id, 0: none */
 	uint8_t id[TRACKER_ID_MAX];
 	enum tracker_result worst; /* of this round: what to report when no family was answered */
-	char text[HTTP_TEXT_MAX];
+	uint8_t text[HTTP_TEXT_MAX];
+	size_t text_bytes;
 };
 
 /* An announce in flight. */
@@ -189,9 +190,8 @@ static void note_failure(struct announcer *a, const struct announce_action *acti
 	if (k->worst != TRACKER_OK && k->worst != TRACKER_NO_ADDRESS)
 		return;
 	k->worst = result;
-	bytes = min_u64(bytes, sizeof k->text - 1);
-	memcpy(k->text, text, bytes);
-	k->text[bytes] = 0;
+	k->text_bytes = min_u64(bytes, sizeof k->text);
+	memcpy(k->text, text, k->text_bytes);
 }
 
 struct outcome {
@@ -272,7 +272,7 @@ static void run_done(void *arg, const struct http_reply *r)
 	else
 		note_failure(a, &action, o.result, text, bytes);
 	if (announce_done(a->schedule, now, action.id, action.family, &out) && !a->stopping)
-		report(a, action.id, a->known[action.id].worst, NULL, a->known[action.id].text, strlen(a->known[action.id].text));
+		report(a, action.id, a->known[action.id].worst, NULL, a->known[action.id].text, a->known[action.id].text_bytes);
 	else if (out.ok)
 		report(a, action.id, TRACKER_OK, &o.reply, text, bytes);
 	pump_soon(a);

@@ -311,7 +311,7 @@ def chunk_size_overflows(r):
 @behaviour
 def gzip_bomb(r):
     z = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(z.compress(bytes(1 << 20)) for _ in range(200)) + z.flush()
+    bomb = b"".join(z.compress(bytes(1 << 20)) for _ in range(64)) + z.flush()
     r.answer(bomb, headers=["Content-Encoding: gzip"])
 
 
