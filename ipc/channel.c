@@ -368,7 +368,7 @@ enum channel_result channel_receive(struct channel *c, struct packet *p)
 	if (n == 0 && p->fd < 0)
 		return CHANNEL_CLOSED;
 	if (crowd)
-		return violated(p, "more than one descriptor in a packet");
+		return violated(p, "more than one descriptor in a packet, or one that could not be taken");
 	if ((size_t)n < sizeof p->u.header)
 		return violated(p, "a packet shorter than its header");
 	if ((size_t)n > PACKET_MAX)

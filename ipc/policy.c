@@ -85,7 +85,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(INSPECT, mmap, "filling the memory file that the parent made", WITHIN(2, PROT_READ | PROT_WRITE), IS(3, MAP_SHARED)),
 	ALLOW(RESOLVER, mmap, "name service modules are loaded when they are first needed", WITHIN(2, PROT_READ | PROT_WRITE | PROT_EXEC),
 	      WITH(3, MAP_PRIVATE, MAP_FIXED | MAP_DENYWRITE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK)),
-	ALLOW(ALL, munmap, "free"),
+	ALLOW(ALL, munmap, "free() of large blocks"),
 	ALLOW(ALL, mremap, "realloc of large blocks"),
 	ALLOW(ALL, mprotect, "growing a thread's arena; never executable", WITHIN(2, PROT_READ | PROT_WRITE)),
 	ALLOW(ALL, madvise, "free gives pages back", IS(2, MADV_DONTNEED)),
@@ -235,20 +235,12 @@ const size_t policy_launcher_deny_count = ARRAY_LEN(policy_launcher_denies);
 
 const char *policy_call_name(int call)
 {
-	size_t i;
+	static char name[48];
+	char *found = call < 0 ? NULL : seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
 
-	if (call < 0)
-		return "unknown";
-	for (i = 0; i < policy_attack_count; i++)
-		if (policy_attacks[i].call == call)
-			return policy_attacks[i].name;
-	for (i = 0; i < policy_row_count; i++)
-		if (policy_rows[i].call == call)
-			return policy_rows[i].name;
-	for (i = 0; i < policy_launcher_deny_count; i++)
-		if (policy_launcher_denies[i].call == call)
-			return policy_launcher_denies[i].name;
-	return "unknown";
+	snprintf(name, sizeof name, "%s", found ? found : "unknown");
+	free(found);
+	return name;
 }
 
 bool policy_is_attack(int call)

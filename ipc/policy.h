@@ -44,7 +44,7 @@ extern const size_t policy_attack_count;
 extern const struct policy_call policy_launcher_denies[];
 extern const size_t policy_launcher_deny_count;
 
-/* The name of a system call of this machine, or "unknown": for the parent's report of a forbidden one. */
+/* The name of a system call of this machine, or "unknown": for the parent's report of a forbidden one.  Valid until the next call. */
 const char *policy_call_name(int call);
 
 /* Whether the call is in the attack set. */

@@ -238,7 +238,6 @@ static int child_verdict(int pipe_end, pid_t pid)
 /* One attempt with these namespaces.  The pid, or -1 with errno. */
 static pid_t try_launch(const struct server *s, const struct msg_launch *m, uint64_t flags, int control)
 {
-	struct clone_args a = { .flags = flags | CLONE_PARENT };
 	uid_t uid = geteuid(); /* asked before the clone: inside, nobody is mapped yet */
 	gid_t gid = getegid();
 	int verdict[2], error;
@@ -246,7 +245,8 @@ static pid_t try_launch(const struct server *s, const struct msg_launch *m, uint
 
 	if (pipe2(verdict, O_CLOEXEC) < 0)
 		return -1;
-	pid = (pid_t)syscall(SYS_clone3, &a, sizeof a);
+	/* As fork would, with namespaces.  Not clone3, which the filters of containers answer with ENOSYS. */
+	pid = (pid_t)syscall(SYS_clone, flags | CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 	if (pid == 0) {
 		int up = fcntl(verdict[1], F_DUPFD_CLOEXEC, FIRST_KEPT);
 
