@@ -148,10 +148,10 @@ const struct policy_row policy_rows[] = {
 	ANSWER(NETPROC, connect, EINPROGRESS, "libcurl 7.88 connects a connected socket; nothing is connected"),
 
 	/* ---- dialer ---- */
-	ALLOW(DIALER, socket, "TCP", IS(0, AF_INET), WITH(1, SOCK_STREAM, SOCK_BITS), WITHIN(2, IPPROTO_TCP)),
-	ALLOW(DIALER, socket, "TCP", IS(0, AF_INET6), WITH(1, SOCK_STREAM, SOCK_BITS), WITHIN(2, IPPROTO_TCP)),
-	ALLOW(DIALER, socket, "UDP", IS(0, AF_INET), WITH(1, SOCK_DGRAM, SOCK_BITS), WITHIN(2, IPPROTO_UDP)),
-	ALLOW(DIALER, socket, "UDP", IS(0, AF_INET6), WITH(1, SOCK_DGRAM, SOCK_BITS), WITHIN(2, IPPROTO_UDP)),
+	ALLOW(DIALER, socket, "peers, trackers, web seeds", IS(0, AF_INET), WITH(1, SOCK_STREAM, SOCK_BITS), WITHIN(2, IPPROTO_TCP)),
+	ALLOW(DIALER, socket, "peers, trackers, web seeds", IS(0, AF_INET6), WITH(1, SOCK_STREAM, SOCK_BITS), WITHIN(2, IPPROTO_TCP)),
+	ALLOW(DIALER, socket, "UDP, for source addresses and routes", IS(0, AF_INET), WITH(1, SOCK_DGRAM, SOCK_BITS), WITHIN(2, IPPROTO_UDP)),
+	ALLOW(DIALER, socket, "UDP, for source addresses and routes", IS(0, AF_INET6), WITH(1, SOCK_DGRAM, SOCK_BITS), WITHIN(2, IPPROTO_UDP)),
 	ALLOW(DIALER | RESOLVER, connect, "what they are for"),
 	ALLOW(DIALER | RESOLVER, bind, "--bind ADDRESS; libc's netlink socket"),
 	ALLOW(DIALER, setsockopt, "clamped buffers", IS(1, SOL_SOCKET), IS(2, SO_RCVBUF)),
