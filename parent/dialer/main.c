@@ -7,7 +7,10 @@
  * through name servers.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compartment.h"
@@ -65,8 +68,40 @@ static void control_ready(struct dialer *d)
 	}
 }
 
+NORETURN static void fail(const char *why)
+{
+	log_now(LOG_ERROR, "dialer: %s", why);
+	_exit(1);
+}
+
+/*
+ * Maps the normal form, sealed, without looking into it: what it says of hosts
+ * and ports comes from a stranger, and is read behind all walls.  metainfo_map()
+ * would do both at once, and mapping is not permitted after the lock.
+ */
+static const void *map_form(size_t *bytes)
+{
+	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+	int fd = compartment_take(&self, SETUP_FORM), have = fcntl(fd, F_GET_SEALS);
+	const void *base;
+	struct stat st;
+
+	if (have < 0 || (have & seals) != seals)
+		fail("a normal form that is not sealed");
+	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(struct metainfo_header) || st.st_size > (off_t)METAINFO_MAX_BYTES)
+		fail("a normal form of impossible size");
+	*bytes = (size_t)st.st_size;
+	base = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (base == MAP_FAILED)
+		fail("cannot map the normal form");
+	close(fd);
+	return base;
+}
+
 static void begin(struct dialer *d)
 {
+	const void *form = NULL;
+	size_t form_bytes = 0;
 	const char *wrong;
 	uint32_t i;
 
@@ -76,33 +111,22 @@ static void begin(struct dialer *d)
 	d->now_ms = now_ms();
 	for (i = 0; i < self.net_count; i++)
 		if (!policy_allow_net(&d->policy, &self.nets[i]))
-			goto bad;
+			fail("an allowed network is out of range");
 	for (i = 0; i < self.allowed_count; i++)
 		if (!policy_allow_addr(&d->policy, &self.allowed[i].addr))
-			goto bad;
-	if (self.fds[SETUP_FORM] >= 0) {
-		int fd = compartment_take(&self, SETUP_FORM);
-
-		wrong = metainfo_map(&d->policy.form, fd);
-		close(fd);
-		if (wrong) {
-			log_now(LOG_ERROR, "normal form: %s", wrong);
-			_exit(1);
-		}
-	}
+			fail("an allowed address is out of range");
+	if (self.fds[SETUP_FORM] >= 0)
+		form = map_form(&form_bytes);
 	serve_resolver(d, compartment_take(&self, SETUP_RESOLVE), self.epochs[SETUP_RESOLVE]);
 	if (!serve_client(d, compartment_take(&self, SETUP_DIAL), self.epochs[SETUP_DIAL]))
 		bug("no room for the first netproc");
-	/* Before the lock: no netlink socket can be made after it. */
-	if (routes_open(&d->routes) < 0) {
-		log_now(LOG_ERROR, "cannot ask for routes: errno %d", errno);
-		_exit(1);
-	}
+	/* No netlink socket can be made after the lock. */
+	if (routes_open(&d->routes) < 0)
+		fail("cannot ask for routes");
 	compartment_lock(&self);
-	return;
-bad:
-	log_now(LOG_ERROR, "an allowed address is out of range");
-	_exit(1);
+	wrong = form ? metainfo_open(&d->policy.form, form, form_bytes) : NULL;
+	if (wrong)
+		fail(wrong);
 }
 
 /* At most once a second, and only news. */

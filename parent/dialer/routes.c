@@ -198,7 +198,10 @@ int routes_read(const void *bytes, size_t length, uint32_t sequence, uint8_t fam
 		if (length < sizeof error)
 			return EPROTO;
 		memcpy(&error, p, sizeof error);
-		return error.error < 0 && error.error > -4096 ? -error.error : EPROTO;
+		if (error.error >= 0 || error.error < -4095)
+			return EPROTO;
+		/* How IPv4 says that no row matched, where a socket would get ENETUNREACH. */
+		return error.error == -EHOSTUNREACH ? ENETUNREACH : -error.error;
 	}
 	if (header.nlmsg_type != RTM_NEWROUTE || length < sizeof route)
 		return EPROTO;

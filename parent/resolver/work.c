@@ -31,7 +31,9 @@ struct job {
 struct work {
 	pthread_mutex_t lock;
 	pthread_cond_t waiting;
-	int done; /* eventfd; owned */
+	pthread_cond_t started;
+	uint32_t running; /* threads that have begun */
+	int done;         /* eventfd; owned */
 	uint64_t last_order;
 	struct job jobs[WORK_JOBS];
 };
@@ -114,6 +116,8 @@ NORETURN static void *worker(void *arg)
 	const uint64_t one = 1;
 
 	pthread_mutex_lock(&w->lock);
+	w->running++;
+	pthread_cond_signal(&w->started);
 	for (;;) {
 		struct job *j = next_job(w);
 
@@ -138,7 +142,8 @@ struct work *work_new(void)
 	uint32_t i;
 
 	w->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->done < 0 || pthread_mutex_init(&w->lock, NULL) || pthread_cond_init(&w->waiting, NULL) || pthread_attr_init(&attributes))
+	if (w->done < 0 || pthread_mutex_init(&w->lock, NULL) || pthread_cond_init(&w->waiting, NULL) || pthread_cond_init(&w->started, NULL) ||
+	    pthread_attr_init(&attributes))
 		goto fail;
 	/* libc's resolver keeps answers of up to 64 KiB on the stack, and nss modules are not modest either. */
 	if (pthread_attr_setstacksize(&attributes, 1u << 20) || pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED))
@@ -150,6 +155,11 @@ struct work *work_new(void)
 			goto fail;
 	}
 	pthread_attr_destroy(&attributes);
+	/* A thread's first steps (rseq, its robust list) are calls that no filter permits: the lock comes after them. */
+	pthread_mutex_lock(&w->lock);
+	while (w->running < WORK_THREADS)
+		pthread_cond_wait(&w->started, &w->lock);
+	pthread_mutex_unlock(&w->lock);
 	return w;
 fail:
 	log_now(LOG_ERROR, "resolver: cannot start its threads: errno %d", errno);
