@@ -1,8 +1,8 @@
 /*
  * announcer.c - see announcer.h.
  *
- * Public functions only note what is wanted and set the timer to now; pump(),
- * called by the timer alone, does it.  So no hook is ever entered twice, and a
+ * Public functions only note what is wanted and set the timer; pump(), called
+ * by the timer alone, does it.  So no hook is ever entered twice, and a
  * hook may call any of them.
  */
 #include "announcer.h"
@@ -353,10 +353,21 @@ static void give_up(struct announcer *a, bool completed)
 	}
 }
 
+/* Sets the timer for what the schedule wants next; not before that, so that asking often costs no turns of the loop. */
+static void sleep_until_due(struct announcer *a)
+{
+	uint64_t next = announce_deadline(a->schedule, loop_now(a->loop));
+
+	if (a->stopping)
+		next = a->stopped ? min_u64(next, a->stop_ms) : 0;
+	if (next != ANNOUNCE_NEVER)
+		loop_timer_set(a->loop, &a->timer, next, pump, a);
+}
+
 static void pump(void *arg)
 {
 	struct announcer *a = arg;
-	uint64_t now = loop_now(a->loop), next;
+	uint64_t now = loop_now(a->loop);
 	bool over = a->stopping && now >= a->stop_ms;
 
 	if (a->idle_said)
@@ -375,11 +386,7 @@ static void pump(void *arg)
 		a->hooks.on_idle(a->hooks.arg);
 		return;
 	}
-	next = announce_deadline(a->schedule, now);
-	if (a->stopping)
-		next = min_u64(next, a->stop_ms);
-	if (next != ANNOUNCE_NEVER)
-		loop_timer_set(a->loop, &a->timer, next, pump, a);
+	sleep_until_due(a);
 }
 
 void announcer_start(struct announcer *a)
@@ -397,13 +404,13 @@ void announcer_start(struct announcer *a)
 void announcer_need_peers(struct announcer *a, uint32_t have)
 {
 	announce_need_peers(a->schedule, now_ms(), have);
-	pump_soon(a);
+	sleep_until_due(a);
 }
 
 void announcer_completed(struct announcer *a)
 {
 	announce_completed(a->schedule, now_ms());
-	pump_soon(a);
+	sleep_until_due(a);
 }
 
 void announcer_stop(struct announcer *a, uint32_t grace_ms)
