@@ -508,6 +508,19 @@ enum picker_block picker_on_block(struct picker *p, struct picker_peer *peer, ui
 	return PICKER_TAKE;
 }
 
+void picker_paused(struct picker *p, uint32_t ms)
+{
+	struct picker_peer *peer;
+	uint32_t i;
+
+	for (peer = p->first_peer; peer; peer = peer->next) {
+		for (i = 0; i < peer->queue_count; i++)
+			peer->queue[(peer->queue_head + i) & (peer->queue_cap - 1)].asked_ms += ms;
+		if (peer->heard_ms)
+			peer->heard_ms += ms;
+	}
+}
+
 void picker_give_back(struct picker *p, struct picker_peer *peer, uint32_t piece, uint32_t block)
 {
 	struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;

@@ -119,6 +119,12 @@ uint32_t picker_sole_sender(const struct picker *p, uint32_t piece, uint32_t att
 uint32_t picker_attempts(const struct picker *p, uint32_t piece);
 
 /*
+ * Nothing was read from any peer for the last ms because of us (no free slot,
+ * the process was stopped): nobody is late by that time.
+ */
+void picker_paused(struct picker *p, uint32_t ms);
+
+/*
  * After verdicts, give-backs and leaves: the peer that has waited longest of
  * those whose last picker_pick() found less than they wanted, when there may be
  * something for it now; it leaves the list (the next pick puts it back).  NULL:

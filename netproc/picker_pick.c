@@ -224,16 +224,22 @@ struct victim {
 	uint32_t soon_ms;     /* what it will answer within this is left to it */
 };
 
+/* Since a time of which the low 32 bits are kept; 0 when picker_paused() moved it past now. */
+static uint32_t age_ms(const struct picker *p, uint32_t then)
+{
+	uint32_t age = (uint32_t)p->now_ms - then;
+
+	return age > INT32_MAX ? 0 : age;
+}
+
 static struct victim judge(const struct picker *p, struct picker_peer *peer, const struct picker_peer *asker, bool endgame)
 {
 	struct victim v = { .peer = peer };
-	uint32_t oldest = picker_queued(peer, 0).asked_ms, silent, heard = (uint32_t)p->now_ms - (uint32_t)peer->heard_ms;
-	uint32_t slack = endgame ? SOON_MS : SOON_FULL_MS;
+	uint32_t slack = endgame ? SOON_MS : SOON_FULL_MS, silent = age_ms(p, picker_queued(peer, 0).asked_ms);
 
 	v.overdue_ms = peer->expected_ms ? max_u32(OVERDUE_MS, min_u32(peer->expected_ms, 1u << 28) * 4) : OVERDUE_UNKNOWN_MS;
-	silent = (uint32_t)p->now_ms - oldest;
 	if (peer->heard_ms)
-		silent = min_u32(silent, heard);
+		silent = min_u32(silent, age_ms(p, (uint32_t)peer->heard_ms));
 	v.gone = peer->snubbed || silent > v.overdue_ms;
 	v.soon_ms = max_u32(slack, min_u32(asker->expected_ms, 1u << 28) * 2 + 50);
 	return v;
@@ -244,7 +250,7 @@ static bool is_late(const struct picker *p, const struct victim *v, uint32_t i)
 {
 	const struct picker_peer *peer = v->peer;
 
-	if (v->gone || (uint32_t)p->now_ms - picker_queued(peer, i).asked_ms > v->overdue_ms)
+	if (v->gone || age_ms(p, picker_queued(peer, i).asked_ms) > v->overdue_ms)
 		return true;
 	return (uint64_t)peer->expected_ms * (i + 1) / peer->queue_count > v->soon_ms;
 }

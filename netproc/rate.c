@@ -139,6 +139,16 @@ void rate_on_dropped(struct rate *r)
 	r->in_round = false;
 }
 
+void rate_on_pause(struct rate *r, uint64_t pause_us, uint64_t now_us)
+{
+	r->in_round = false;
+	r->progress_us = min_u64(r->progress_us + pause_us, now_us);
+	if (r->started_us)
+		r->started_us = min_u64(r->started_us + pause_us, now_us);
+	/* The slices keep what they have, under later numbers. */
+	r->slice = max_u64(r->slice, min_u64(r->slice + (pause_us >> RATE_SLICE_SHIFT), now_us >> RATE_SLICE_SHIFT));
+}
+
 uint64_t rate_now(struct rate *r, uint64_t now_us)
 {
 	uint64_t early = r->started_us ? now_us - min_u64(r->started_us, now_us) : 0;

@@ -62,6 +62,9 @@ void rate_on_lost(struct rate *r);
 /* Requests were given back or cancelled: what is on its way is not what was asked for. */
 void rate_on_dropped(struct rate *r);
 
+/* Nothing was read for the last pause_us because of us; the clock of the measures stood still. */
+void rate_on_pause(struct rate *r, uint64_t pause_us, uint64_t now_us);
+
 /* Payload bytes a second over about 2 s, from the first request on. */
 uint64_t rate_now(struct rate *r, uint64_t now_us);
 

@@ -14,7 +14,7 @@
 #define VERDICT_TICKS 8u
 #define READ_BYTES (256u * 1024u)
 #define SEED_RING 4096u
-#define SIM_PEERS 256u
+#define SIM_PICK_MAX 256u
 
 struct sim_request {
 	uint32_t piece, block, left;
@@ -38,7 +38,7 @@ struct sim_peer {
 	uint64_t buffered;     /* in the socket, already sent */
 	struct sim_request wire[SEED_RING]; /* blocks in the socket, left: bytes not read yet */
 	uint32_t wire_head, wire_tail;
-	bool connected, banned, choking, left_early;
+	bool connected, banned, choking;
 	uint32_t answered;
 	uint64_t sent, received;
 	/* The downloader's side. */
@@ -59,10 +59,10 @@ struct sim {
 	uint64_t *waiting_us;
 	uint32_t waiting_head, waiting_tail, waiting_room;
 	uint32_t *arrived;       /* blocks by piece */
-	uint64_t payload, wasted, sent, doubled, cancels;
+	uint64_t payload, wasted, sent, cancels;
 	uint32_t rejected, bans, most_open;
 	uint32_t check_every, ticks;
-	struct picker_peer *starting;
+	uint64_t pause_us, pause_for_us; /* the reader stops then, for so long; 0: never */
 };
 
 static uint32_t sim_blocks(const struct sim *s, uint32_t piece)
@@ -125,16 +125,15 @@ static struct sim_peer *sim_of(struct picker_peer *pick)
 /* As peer_request() of netproc. */
 static void sim_request(struct sim *s, struct sim_peer *q)
 {
-	struct picker_request out[PICKER_QUEUE_MAX];
-	uint32_t target, n, i, before = q->pick.queue_count;
+	struct picker_request out[SIM_PICK_MAX];
+	uint32_t target, n, i, before = q->pick.queue_count, sending = 0;
+	uint64_t all = 0;
 
 	if (!q->connected || q->choking || q->banned)
 		return;
 	target = rate_pipeline(&q->rate_of, s->now_us / 1000, 0);
-	if (before >= target)
+	if (before > target - target / 4)
 		return;
-	uint64_t all = 0;
-	uint32_t sending = 0;
 	for (i = 0; i < s->peers; i++)
 		if (s->peer[i].connected && s->peer[i].rate_of.total) {
 			all += rate_now(&s->peer[i].rate_of, s->now_us);
@@ -143,7 +142,7 @@ static void sim_request(struct sim *s, struct sim_peer *q)
 	q->pick.snubbed = rate_snubbed(&q->rate_of);
 	q->pick.fast = rate_is_fast(&q->rate_of, all, sending, s->now_us);
 	q->pick.expected_ms = rate_expected_ms(&q->rate_of, before, s->now_us);
-	n = picker_pick(s->p, &q->pick, target - before, s->now_us / 1000, out);
+	n = picker_pick(s->p, &q->pick, min_u32(target - before, SIM_PICK_MAX), s->now_us / 1000, out);
 	rate_on_requests(&q->rate_of, n, before, s->now_us);
 	s->most_open = max_u32(s->most_open, picker_open(s->p));
 	for (i = 0; i < n; i++) {
@@ -359,6 +358,15 @@ static uint32_t sim_run(struct sim *s, uint32_t max_ms)
 	for (; s->now_us < (uint64_t)max_ms * 1000; s->now_us += TICK_US) {
 		uint64_t room = s->capacity * TICK_US / 1000000u;
 		bool read = true;
+		if (s->pause_us && s->now_us >= s->pause_us) {
+			bool over = s->now_us >= s->pause_us + s->pause_for_us;
+			if (over)
+				picker_paused(s->p, (uint32_t)(s->pause_for_us / 1000));
+			for (i = 0; over && i < s->peers; i++)
+				rate_on_pause(&s->peer[i].rate_of, s->pause_for_us, s->now_us);
+			room = over ? room : 0;
+			s->pause_us = over ? 0 : s->pause_us;
+		}
 		for (i = 0; i < s->peers; i++)
 			sim_events(s, &s->peer[i], i);
 		for (i = 0; i < s->peers; i++)
@@ -373,7 +381,7 @@ static uint32_t sim_run(struct sim *s, uint32_t max_ms)
 			}
 		sim_verdicts(s);
 		for (i = 0; i < s->peers; i++)
-			if (s->ticks % 1000 == i % 1000)
+			if (s->ticks % 1000 == i % 1000 && !s->pause_us)
 				sim_peer_tick(s, &s->peer[i]);
 		if (s->check_every && s->ticks % s->check_every == 0)
 			picker_check(s->p);

@@ -80,6 +80,21 @@ static void test_eight_distant_seeds_fill_the_pipe_soon(void **state)
 	sim_free(s);
 }
 
+static void test_a_pause_of_ours_makes_nobody_late(void **state)
+{
+	struct sim *s = sim_new(1024ull * MIB, MIB, 50);
+	uint32_t ms;
+
+	(void)state;
+	s->pause_us = 880000; /* everything is asked for by then */
+	s->pause_for_us = 2000000;
+	ms = sim_run(s, 20000);
+	report("pause", s, ms);
+	assert_in_range(ms, 1, 2905);
+	assert_true(s->sent <= s->total_length + s->total_length / 100);
+	sim_free(s);
+}
+
 static struct sim *slowmix(uint32_t slow, uint32_t stalled, uint32_t fast)
 {
 	struct sim *s = sim_new(256ull * MIB, MIB / 2, slow + stalled + fast);
@@ -210,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_tiny_pieces_are_limited_by_the_reader_only),
 		cmocka_unit_test(test_fifty_seeds_send_hardly_more_than_the_payload),
 		cmocka_unit_test(test_eight_distant_seeds_fill_the_pipe_soon),
+		cmocka_unit_test(test_a_pause_of_ours_makes_nobody_late),
 		cmocka_unit_test(test_slow_and_silent_seeds_do_not_hold_up_fast_ones),
 		cmocka_unit_test(test_seeds_of_garbage_are_found_soon),
 		cmocka_unit_test(test_a_seed_that_stops_with_250_requests_holds_nothing_hostage),
