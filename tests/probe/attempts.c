@@ -592,7 +592,7 @@ const struct attempt attempts[] = {
 	REFUSED(N | K, slots_write_call), REFUSED(N | K, slots_pwrite), REFUSED(K, slots_writable), REFUSED(N | K, slots_seals),
 	REFUSED(N | K, slots_reopen), ALLOWED(N, slots_use), ALLOWED(K, slots_read), ALLOWED(K, may_map_slots),
 	/* sockets */
-	REFUSED(I | N | K, socket_tcp), REFUSED(I | N | K, socket_tcp6), REFUSED(I | N | K, socket_udp), REFUSED(ALL, socket_raw),
+	REFUSED(I | N | K, socket_tcp), REFUSED(I | N | K, socket_tcp6), REFUSED(ALL & ~R, socket_udp), REFUSED(ALL, socket_raw),
 	REFUSED(ALL & ~R, socket_unix), REFUSED(ALL & ~R, socket_netlink), REFUSED(ALL, socket_packet), REFUSED(ALL, socket_alg),
 	REFUSED(ALL, socket_vsock), REFUSED(ALL, socket_can), REFUSED(ALL, socket_high), REFUSED(ALL, socket_unix_high),
 	REFUSED(ALL, socket_audit), REFUSED(ALL & ~R, socket_mptcp), REFUSED(ALL & ~R, socket_sctp), REFUSED(ALL, socket_pair),
