@@ -8,10 +8,10 @@ bool array_grow(void **array, size_t *room, size_t need, size_t max, size_t byte
 	size_t more;
 	void *p;
 
-	if (need <= *room)
-		return true;
 	if (need > max)
 		return false;
+	if (need <= *room)
+		return true;
 	more = *room < 64 ? 64 : *room;
 	more = more > max / 2 ? max : more * 2;
 	if (more < need)
