@@ -35,7 +35,7 @@ static void drop_copy(struct blame *b, struct blame_record *r)
 	b->bytes -= sums_bytes(r);
 }
 
-static struct blame_record *find(const struct blame *b, uint32_t piece)
+static struct blame_record *find_record(const struct blame *b, uint32_t piece)
 {
 	struct blame_record *r;
 
@@ -72,7 +72,7 @@ void blame_clear(struct blame *b)
 
 bool blame_has(const struct blame *b, uint32_t piece)
 {
-	return find(b, piece) != NULL;
+	return find_record(b, piece) != NULL;
 }
 
 /*
@@ -90,7 +90,7 @@ static void forget_oldest(struct blame *b)
 
 void blame_rejected(struct blame *b, uint32_t piece, uint64_t *sums, uint32_t blocks)
 {
-	struct blame_record *r = find(b, piece);
+	struct blame_record *r = find_record(b, piece);
 
 	if (b->forgotten && bitfield_get(b->forgotten, piece)) {
 		free(sums);
@@ -145,7 +145,7 @@ static void compare(const struct blame_record *r, uint32_t copy, const uint64_t 
 void blame_verified(struct blame *b, uint32_t piece, const uint64_t *sums, uint32_t blocks,
 		    void (*tell)(void *arg, const struct msg_blame *m), void *arg)
 {
-	struct blame_record *r = find(b, piece);
+	struct blame_record *r = find_record(b, piece);
 	uint32_t i;
 
 	if (!r)

@@ -150,7 +150,7 @@ int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
 	return 0;
 }
 
-static void fail(struct disk *d, const struct fault *f)
+static void storage_failed(struct disk *d, const struct fault *f)
 {
 	if (d->stage == STAGE_FAILED)
 		return;
@@ -181,11 +181,11 @@ static void checked(struct disk *d)
 	d->progress_due = true;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->options.read_only && !all) {
-		fail(d, &(struct fault){ DISK_ACT_FOREIGN, 0, UINT32_MAX });
+		storage_failed(d, &(struct fault){ DISK_ACT_FOREIGN, 0, UINT32_MAX });
 		return;
 	}
 	if (!all && missing_bytes(d) > files_space(d->files)) {
-		fail(d, &(struct fault){ DISK_ACT_SPACE, ENOSPC, UINT32_MAX });
+		storage_failed(d, &(struct fault){ DISK_ACT_SPACE, ENOSPC, UINT32_MAX });
 		return;
 	}
 	d->stage = STAGE_RUN;
@@ -208,7 +208,7 @@ static void sync_done(struct disk *d)
 {
 	d->syncing = false;
 	if (d->sync.fault.act) {
-		fail(d, &d->sync.fault);
+		storage_failed(d, &d->sync.fault);
 	} else if (d->stage == STAGE_SYNC) {
 		d->stage = STAGE_COMPLETE;
 		d->complete_due = d->progress_due = true;
@@ -231,14 +231,14 @@ static void on_done(struct disk *d, struct job *j)
 	case JOB_CHECK:
 		check_on_done(&d->check, &d->store, j);
 		if (d->check.fault.act)
-			fail(d, &d->check.fault);
+			storage_failed(d, &d->check.fault);
 		else if (d->stage == STAGE_CHECK && !d->stopping && check_ended(&d->check, &d->m))
 			checked(d);
 		break;
 	case JOB_PREPARE:
 		d->prepared = true;
 		if (j->fault.act)
-			fail(d, &j->fault);
+			storage_failed(d, &j->fault);
 		break;
 	case JOB_SYNC:
 		sync_done(d);
@@ -246,7 +246,7 @@ static void on_done(struct disk *d, struct job *j)
 	default:
 		store_on_done(&d->store, j);
 		if (d->store.fault.act)
-			fail(d, &d->store.fault);
+			storage_failed(d, &d->store.fault);
 		break;
 	}
 	d->progress_due = true;

@@ -5,7 +5,7 @@
  *	STAGE_RUN       blocks are taken                       checked()
  *	STAGE_SYNC      all verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
- *	STAGE_FAILED    DISK_ERROR was said; blocks are dropped  fail()
+ *	STAGE_FAILED    DISK_ERROR was said; blocks are dropped  storage_failed()
  *
  * SHUTDOWN may come in any stage: jobs end, what was written is synced, BYE.
  * A netproc may come, go, and come anew in any stage.

@@ -22,7 +22,7 @@ int place_init(struct place *p, int root)
 	return 0;
 }
 
-static int fail(struct fault *fault, uint32_t act, int error)
+static int fault_set(struct fault *fault, uint32_t act, int error)
 {
 	/* Something else stands where our file or directory belongs. */
 	if (error == ELOOP || error == ENOTDIR || error == EEXIST || error == EISDIR || error == ENXIO || error == EXDEV)
@@ -56,16 +56,16 @@ static int step(const struct place *p, int dir, const char *name, bool make, str
 
 	if (fd < 0 && errno == ENOENT && make) {
 		if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
-			return fail(fault, DISK_ACT_MKDIR, errno);
+			return fault_set(fault, DISK_ACT_MKDIR, errno);
 		fd = openat(dir, name, DIR_FLAGS);
 	}
 	if (fd < 0)
-		return fail(fault, DISK_ACT_OPEN, errno);
+		return fault_set(fault, DISK_ACT_OPEN, errno);
 	if (fd_stat(fd, &st) == 0 && st.st_dev == p->device)
 		return fd;
 	error = st.st_dev == p->device ? errno : EXDEV;
 	close(fd);
-	return fail(fault, DISK_ACT_OPEN, error);
+	return fault_set(fault, DISK_ACT_OPEN, error);
 }
 
 int place_open(const struct place *p, const char *path, enum place_how how, struct fault *fault)
@@ -89,7 +89,7 @@ int place_open(const struct place *p, const char *path, enum place_how how, stru
 		flags |= O_CREAT | O_EXCL;
 	fd = openat(dir, name, flags, how == PLACE_CREATE ? 0644 : 0);
 	if (fd < 0)
-		fail(fault, DISK_ACT_OPEN, errno);
+		fault_set(fault, DISK_ACT_OPEN, errno);
 	if (dir != p->root)
 		close(dir);
 	return fd;
@@ -100,13 +100,13 @@ int place_check(const struct place *p, int fd, bool alone, uint64_t *size, struc
 	struct stat st;
 
 	if (fd_stat(fd, &st) < 0)
-		return fail(fault, DISK_ACT_OPEN, errno);
+		return fault_set(fault, DISK_ACT_OPEN, errno);
 	if (!S_ISREG(st.st_mode))
-		return fail(fault, DISK_ACT_FOREIGN, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
+		return fault_set(fault, DISK_ACT_FOREIGN, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
 	if (alone && st.st_nlink != 1)
-		return fail(fault, DISK_ACT_FOREIGN, EMLINK);
+		return fault_set(fault, DISK_ACT_FOREIGN, EMLINK);
 	if (st.st_dev != p->device && st.st_dev != p->device2)
-		return fail(fault, DISK_ACT_FOREIGN, EXDEV);
+		return fault_set(fault, DISK_ACT_FOREIGN, EXDEV);
 	*size = (uint64_t)st.st_size;
 	return 0;
 }
@@ -131,7 +131,7 @@ int place_sync_dirs(const struct place *p, const char *path, const char *before,
 
 	/* The root holds the first component; "" stands for: nothing was done yet. */
 	if (!*before && fsync(dir) < 0)
-		return fail(fault, DISK_ACT_SYNC, errno);
+		return fault_set(fault, DISK_ACT_SYNC, errno);
 	while (r == 0 && (rest = split(path + at, name))) {
 		int next = step(p, dir, name, false, fault);
 
@@ -143,7 +143,7 @@ int place_sync_dirs(const struct place *p, const char *path, const char *before,
 		dir = next;
 		at = (size_t)(rest - path);
 		if (at > shared && fsync(dir) < 0)
-			r = fail(fault, DISK_ACT_SYNC, errno);
+			r = fault_set(fault, DISK_ACT_SYNC, errno);
 	}
 	if (dir != p->root)
 		close(dir);

@@ -83,6 +83,8 @@ void store_set_have(struct store *s, uint32_t piece)
  */
 bool store_has_room(const struct store *s)
 {
+	if (s->backlog_bytes > STORE_BACKLOG)
+		return false;
 	return s->m->h->piece_length > SLOT_BYTES || buffers_free_count(&s->buffers) >= 64 ||
 	       buffers_free_count(&s->buffers) == s->buffers.count;
 }
@@ -228,6 +230,7 @@ static void submit(struct store *s, struct piece *p, enum job_kind kind, uint32_
 	j->link.bytes = weight;
 	p->busy = true;
 	s->busy_count++;
+	s->backlog_bytes += weight;
 	pool_add(s->pool, POOL_FAST, &j->link);
 }
 
@@ -390,6 +393,7 @@ void store_on_done(struct store *s, struct job *j)
 
 	p->busy = false;
 	s->busy_count--;
+	s->backlog_bytes -= j->link.bytes;
 	if (j->fault.act && !s->fault.act)
 		s->fault = j->fault;
 	if (j->kind == JOB_VERIFY) {

@@ -43,6 +43,7 @@ struct store {
 	struct piece *spare;       /* free structs, LIFO; owned */
 	uint32_t words;            /* of a bitmap of blocks */
 	uint32_t open_count, busy_count;
+	uint64_t backlog_bytes;    /* in the workers, to be hashed and written */
 	uint8_t *have;             /* bitfield: verified */
 	uint32_t verified_pieces, rejected_pieces;
 	uint64_t verified_bytes;
@@ -59,6 +60,14 @@ void store_release(struct store *s);
 
 /* A piece that is there already. */
 void store_set_have(struct store *s, uint32_t piece);
+
+/*
+ * Blocks are not taken while more than this waits for the workers: memory that
+ * is used again soon is still in the cache.
+ */
+#ifndef STORE_BACKLOG
+#define STORE_BACKLOG (4u << 20)
+#endif
 
 /* Whether a packet of blocks can be taken now; false: wait for jobs. */
 bool store_has_room(const struct store *s);

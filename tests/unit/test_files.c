@@ -1,0 +1,324 @@
+/*
+ * test_files.c - files below the one root: what is made, and what is refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../diskproc/files.c"
+#include "../../diskproc/layout.c"
+#include "../../diskproc/place.c"
+#include "disk_fixture.h"
+
+#define FILES 7
+static const struct fixture_file table[FILES] = {
+	{ "a/b/c/deep", 5000, 0 }, { "a/b/other", 3000, 0 }, { "empty/dir/nothing", 0, 0 },
+	{ ".pad/1", 1000, METAINFO_FILE_PAD }, { "link", 0, METAINFO_FILE_SYMLINK }, { "top", 1, 0 },
+	{ "last", 7, 0 },
+};
+
+struct box {
+	char dir[64];
+	int root;
+	struct metainfo m;
+	struct files *files;
+	struct fault fault;
+};
+
+static int box_open(void **state)
+{
+	struct box *b = calloc(1, sizeof *b);
+
+	snprintf(b->dir, sizeof b->dir, "/tmp/test_files.XXXXXX");
+	if (!mkdtemp(b->dir))
+		return -1;
+	b->root = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fixture_form(&b->m, table, FILES, 4096, false);
+	*state = b;
+	return 0;
+}
+
+static int box_close(void **state)
+{
+	struct box *b = *state;
+	char command[128];
+
+	if (b->files)
+		files_free(b->files);
+	close(b->root);
+	snprintf(command, sizeof command, "rm -rf '%s'", b->dir);
+	fixture_form_free(&b->m);
+	free(b);
+	return system(command);
+}
+
+static void use(struct box *b, bool existing, bool read_only, uint32_t max_open)
+{
+	struct files_options o = { .root = b->root, .single = -1, .existing = existing, .read_only = read_only,
+				   .max_open = max_open, .threads = 2, .also_device = -1 };
+
+	if (b->files)
+		files_free(b->files);
+	b->files = files_new(&b->m, &o);
+}
+
+static int write_get(struct box *b, uint32_t file)
+{
+	return files_get(b->files, file, FILES_WRITE, &b->fault);
+}
+
+static void assert_foreign(struct box *b, uint32_t file)
+{
+	assert_int_equal(write_get(b, file), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+	assert_int_equal(b->fault.file, file);
+}
+
+static void test_first_write_makes_directories_and_a_plain_file_of_exact_length(void **state)
+{
+	struct box *b = *state;
+	struct stat st;
+	int fd;
+
+	umask(0);
+	use(b, false, false, 10);
+	fd = write_get(b, 0);
+	assert_true(fd >= 0);
+	files_put(b->files, 0);
+	assert_int_equal(fstatat(b->root, "a/b/c/deep", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(st.st_size, 5000);
+	assert_int_equal(st.st_blocks, 0);
+	assert_int_equal(fstatat(b->root, "a/b", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(fstatat(b->root, "top", &st, AT_SYMLINK_NOFOLLOW), -1);
+}
+
+static void test_empty_files_are_made_and_padding_and_symlinks_are_not(void **state)
+{
+	struct box *b = *state;
+	struct stat st;
+
+	use(b, false, false, 10);
+	assert_int_equal(files_make_empty(b->files, &b->fault), 0);
+	assert_int_equal(fstatat(b->root, "empty/dir/nothing", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_size, 0);
+	assert_int_equal(fstatat(b->root, ".pad", &st, AT_SYMLINK_NOFOLLOW), -1);
+	assert_int_equal(fstatat(b->root, "link", &st, AT_SYMLINK_NOFOLLOW), -1);
+	assert_int_equal(files_sync(b->files, &b->fault), 0);
+}
+
+static void test_reading_makes_nothing(void **state)
+{
+	struct box *b = *state;
+	struct stat st;
+
+	use(b, true, false, 10);
+	assert_int_equal(files_get(b->files, 0, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.act, 0);
+	assert_int_equal(fstatat(b->root, "a", &st, AT_SYMLINK_NOFOLLOW), -1);
+	/* And then it is made by a write all the same. */
+	assert_true(write_get(b, 0) >= 0);
+	files_put(b->files, 0);
+}
+
+static void test_anything_there_on_a_first_run_is_foreign(void **state)
+{
+	struct box *b = *state;
+	int fd = openat(b->root, "top", O_CREAT | O_WRONLY, 0644);
+
+	close(fd);
+	use(b, false, false, 10);
+	assert_foreign(b, 5);
+	assert_int_equal(b->fault.error, EEXIST);
+}
+
+static void test_existing_file_is_taken_and_gets_its_length(void **state)
+{
+	struct box *b = *state;
+	int fd = openat(b->root, "top", O_CREAT | O_WRONLY, 0600);
+	struct stat st;
+
+	assert_int_equal(write(fd, "too long", 8), 8);
+	close(fd);
+	use(b, true, false, 10);
+	fd = write_get(b, 5);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 1);
+	files_put(b->files, 5);
+}
+
+static void test_symlink_is_never_followed(void **state)
+{
+	struct box *b = *state;
+	char outside[80];
+	struct stat st;
+
+	snprintf(outside, sizeof outside, "%s.outside", b->dir);
+	assert_int_equal(symlinkat(outside, b->root, "top"), 0);
+	use(b, true, false, 10);
+	assert_foreign(b, 5);
+	assert_int_equal(stat(outside, &st), -1);
+	/* Nor one in place of a directory. */
+	assert_int_equal(symlinkat("/tmp", b->root, "a"), 0);
+	assert_foreign(b, 0);
+	assert_int_equal(files_get(b->files, 0, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+	assert_int_equal(stat("/tmp/b/c/deep", &st), -1);
+}
+
+static void test_second_hard_link_is_foreign(void **state)
+{
+	struct box *b = *state;
+
+	close(openat(b->root, "top", O_CREAT | O_WRONLY, 0644));
+	assert_int_equal(linkat(b->root, "top", b->root, "again", 0), 0);
+	use(b, true, false, 10);
+	assert_foreign(b, 5);
+	assert_int_equal(b->fault.error, EMLINK);
+}
+
+static void test_fifo_and_directory_in_the_way_are_foreign_and_do_not_block(void **state)
+{
+	struct box *b = *state;
+
+	assert_int_equal(mkfifoat(b->root, "top", 0644), 0);
+	assert_int_equal(mkdirat(b->root, "a", 0755), 0);
+	assert_int_equal(mkdirat(b->root, "a/b", 0755), 0);
+	assert_int_equal(mkdirat(b->root, "a/b/other", 0755), 0);
+	use(b, true, false, 10);
+	assert_foreign(b, 5);
+	assert_foreign(b, 1);
+	assert_int_equal(files_get(b->files, 5, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+}
+
+static void test_file_in_place_of_a_directory_is_foreign(void **state)
+{
+	struct box *b = *state;
+
+	close(openat(b->root, "a", O_CREAT | O_WRONLY, 0644));
+	use(b, true, false, 10);
+	assert_foreign(b, 0);
+}
+
+static void test_least_used_descriptor_is_closed_and_opened_again(void **state)
+{
+	struct box *b = *state;
+	int i;
+
+	use(b, false, false, 1); /* raised to one for each worker and two */
+	for (i = 0; i < 10; i++) {
+		static const uint32_t order[] = { 0, 1, 5, 2, 0, 2, 5, 1, 0, 5 };
+		int fd = write_get(b, order[i]);
+
+		assert_true(fd >= 0);
+		assert_int_equal(pwrite(fd, "x", table[order[i]].length != 0, 0), table[order[i]].length != 0);
+		files_put(b->files, order[i]);
+	}
+	assert_int_equal(b->files->used, 4);
+	assert_int_equal(files_sync(b->files, &b->fault), 0);
+}
+
+static void test_file_that_changed_under_us_is_foreign(void **state)
+{
+	struct box *b = *state;
+	uint32_t i;
+
+	use(b, false, false, 1);
+	assert_true(write_get(b, 0) >= 0);
+	files_put(b->files, 0);
+	/* Four handles: four other files close it. */
+	for (i = 0; i < 8; i++) {
+		static const uint32_t others[] = { 1, 2, 5, 6 };
+
+		assert_true(write_get(b, others[i % 4]) >= 0);
+		files_put(b->files, others[i % 4]);
+	}
+	assert_int_equal(b->files->entries[0].slot, 0);
+	{
+		int fd = openat(b->root, "a/b/c/deep", O_WRONLY);
+
+		assert_int_equal(ftruncate(fd, 10), 0);
+		close(fd);
+	}
+	assert_foreign(b, 0);
+	assert_int_equal(unlinkat(b->root, "a/b/c/deep", 0), 0);
+	assert_int_equal(write_get(b, 0), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_OPEN);
+	assert_int_equal(b->fault.error, ENOENT);
+}
+
+static void test_read_only_audit_wants_every_file_with_its_length(void **state)
+{
+	struct box *b = *state;
+	uint32_t i;
+
+	use(b, false, false, 10);
+	for (i = 0; i < FILES; i++)
+		if (layout_on_disk(&metainfo_files(&b->m)[i]) && write_get(b, i) >= 0)
+			files_put(b->files, i);
+	use(b, true, true, 10);
+	assert_int_equal(files_audit(b->files, &b->fault), 0);
+	{
+		int fd = openat(b->root, "top", O_WRONLY);
+
+		assert_int_equal(ftruncate(fd, 2), 0);
+		close(fd);
+	}
+	assert_int_equal(files_audit(b->files, &b->fault), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+	assert_int_equal(b->fault.file, 5);
+}
+
+static void test_single_file_with_two_names_is_refused(void **state)
+{
+	struct box *b = *state;
+	const struct fixture_file one[] = { { "name", 100, 0 } };
+	struct files_options o = { .root = -1, .threads = 1, .also_device = -1 };
+	struct metainfo m;
+	struct files *f;
+
+	fixture_form(&m, one, 1, 4096, true);
+	o.single = openat(b->root, "name", O_CREAT | O_EXCL | O_RDWR, 0644);
+	f = files_new(&m, &o);
+	assert_true(files_get(f, 0, FILES_WRITE, &b->fault) == o.single);
+	files_put(f, 0);
+	assert_int_equal(lseek(o.single, 0, SEEK_END), 100);
+	files_free(f);
+	assert_int_equal(linkat(b->root, "name", b->root, "again", 0), 0);
+	f = files_new(&m, &o);
+	assert_int_equal(files_get(f, 0, FILES_WRITE, &b->fault), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+	assert_int_equal(files_make_empty(f, &b->fault), -1);
+	files_free(f);
+	close(o.single);
+	fixture_form_free(&m);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, box_open, box_close)
+	const struct CMUnitTest tests[] = {
+		T(test_first_write_makes_directories_and_a_plain_file_of_exact_length),
+		T(test_empty_files_are_made_and_padding_and_symlinks_are_not),
+		T(test_reading_makes_nothing),
+		T(test_anything_there_on_a_first_run_is_foreign),
+		T(test_existing_file_is_taken_and_gets_its_length),
+		T(test_symlink_is_never_followed),
+		T(test_second_hard_link_is_foreign),
+		T(test_fifo_and_directory_in_the_way_are_foreign_and_do_not_block),
+		T(test_file_in_place_of_a_directory_is_foreign),
+		T(test_least_used_descriptor_is_closed_and_opened_again),
+		T(test_file_that_changed_under_us_is_foreign),
+		T(test_read_only_audit_wants_every_file_with_its_length),
+		T(test_single_file_with_two_names_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("files", tests, NULL, NULL);
+}
