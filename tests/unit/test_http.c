@@ -45,6 +45,10 @@
 #undef dial
 #include "../../netproc/announcer.c"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "sandbox.h"
 
 #define URLS 6
@@ -268,8 +272,9 @@ static void play_netproc(const struct scenario *s, int fd)
 	/* The replies to what was cancelled are closed too. */
 	loop_turn(l, 20);
 	out->fds_after = open_fds();
-#ifdef SANDBOX_WIDE
+#ifdef __SANITIZE_ADDRESS__
 	announcer_free(a);
+	_exit(__lsan_do_recoverable_leak_check());
 #endif
 	_exit(0);
 }
