@@ -52,7 +52,7 @@ LIBS_bulkhead := -lseccomp
 LIBS_bulkhead-inspect := -lseccomp -lcrypto
 LIBS_bulkhead-resolver := -lseccomp -lpthread
 LIBS_bulkhead-dialer := -lseccomp
-LIBS_bulkhead-netproc := -lseccomp -lcurl -lcrypto
+LIBS_bulkhead-netproc := -lseccomp -lcurl -lssl -lcrypto
 LIBS_bulkhead-diskproc := -lseccomp -lcrypto -lpthread
 
 all: $(PROGRAMS:%=$(BUILD)/%)

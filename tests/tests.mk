@@ -2,7 +2,7 @@
 
 # ---- units: tests/unit/test_X.c includes or links the real source (it names what it needs by #include "../../dir/file.c")
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TEST_LIBS := -lcmocka -lseccomp -lcurl -lcrypto -lpthread
+TEST_LIBS := -lcmocka -lseccomp -lcurl -lssl -lcrypto -lpthread
 
 # What a test does not include comes from here: all of netproc but its main.
 NETPROC := $(filter-out netproc/main.c,$(wildcard netproc/*.c))
@@ -36,7 +36,7 @@ build-fuzz/libfuzzed.a: $(FUZZ_OBJ)
 
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c build-fuzz/libfuzzed.a $(wildcard ipc/*.[ch] netproc/*.[ch] diskproc/*.[ch] parent/*/*.[ch])
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build-fuzz/libfuzzed.a -lseccomp -lcurl -lcrypto -lpthread
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build-fuzz/libfuzzed.a -lseccomp -lcurl -lssl -lcrypto -lpthread
 
 fuzz: $(FUZZ:%=build-fuzz/fuzz_%)
 	@for f in $(FUZZ); do \
