@@ -200,7 +200,8 @@ static int refuse(struct store *s, const char *why)
 /* Memory for a piece that has none.  0, or -1 when the budget does not allow it. */
 static int buffer_take(struct store *s, struct piece *p)
 {
-	if (p->bytes > s->budget_bytes - s->memory_bytes)
+	/* Pieces of one block are bounded by their buffers: see store_has_room(). */
+	if (s->m->h->piece_length > SLOT_BYTES && p->bytes > s->budget_bytes - s->memory_bytes)
 		return refuse(s, "more open pieces than the budget holds");
 	p->buffer = buffers_take(&s->buffers);
 	if (!p->buffer)
