@@ -22,7 +22,7 @@
 /* The same while nothing is known about the peer that was asked: many first answers take this long. */
 #define OVERDUE_UNKNOWN_MS 1000u
 /* A block that is expected earlier than this is waited for. */
-#define SOON_MS 250u
+#define SOON_MS 400u
 /* Outside endgame, when memory is short: what will be here in this time is waited for. */
 #define SOON_FULL_MS 2000u
 /* After a search for blocks to take over that left the peer short, not again before. */
