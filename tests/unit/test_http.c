@@ -44,6 +44,7 @@
 #include "../../netproc/http.c"
 #undef dial
 #include "../../netproc/announcer.c"
+#include "../../netproc/authorities.c"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
@@ -496,6 +497,27 @@ static void test_https_without_authorities_is_refused(void **state)
 	assert_non_null(strstr(text_of(&r.events[0]), "no certificate authorities"));
 }
 
+static void test_authorities_that_cannot_be_read_are_left_out(void **state)
+{
+	static const char broken[] = "words\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
+	size_t bytes = sizeof broken - 1 + ca_bytes;
+	char *pem = must_alloc(bytes);
+	uint32_t count = 9;
+	X509_STORE *s;
+
+	(void)state;
+	assert_null(authorities_parse(broken, sizeof broken - 1, &count));
+	assert_int_equal(count, 0);
+	assert_null(authorities_parse("", 0, NULL));
+	memcpy(pem, broken, sizeof broken - 1);
+	memcpy(pem + sizeof broken - 1, ca, ca_bytes);
+	s = authorities_parse(pem, bytes, &count);
+	assert_non_null(s);
+	assert_int_equal(count, 1);
+	X509_STORE_free(s);
+	free(pem);
+}
+
 static void test_addresses_in_urls(void **state)
 {
 	struct scenario s = { .urls = { "http://127.0.0.1:%d/told/announce?k=1" }, .events = 1, .v6 = true };
@@ -691,6 +713,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_behaviour_ends_as_it_should),
 		cmocka_unit_test(test_https_without_authorities_is_refused),
+		cmocka_unit_test(test_authorities_that_cannot_be_read_are_left_out),
 		cmocka_unit_test(test_addresses_in_urls),
 		cmocka_unit_test(test_what_the_dialer_says_is_told),
 		cmocka_unit_test(test_both_families_are_announced_where_there_are_two),
