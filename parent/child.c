@@ -261,6 +261,7 @@ int child_on_log(void *self, const void *message, int fd)
 	const struct msg_log *m = message;
 	struct child *c = self;
 	uint64_t now = now_ms(), refill = (now - c->log_ms) * CHILD_LOG_PER_SECOND / 1000;
+	uint32_t level;
 
 	(void)fd;
 	if (m->level >= LOG_LEVELS || m->topic >= TOPICS || m->length > sizeof m->text)
@@ -278,7 +279,9 @@ int child_on_log(void *self, const void *message, int fd)
 		screen_warn("%s: %u log lines were left out", role_name(c->role), c->log_dropped);
 		c->log_dropped = 0;
 	}
-	screen_log(c->source, c->role, (enum log_level)m->level, (enum log_topic)m->topic, m->text, m->length);
+	/* At the end its siblings leave one by one, which is no news. */
+	level = c->state >= CHILD_ENDING && m->level > LOG_BUG ? max_u32(m->level, LOG_DETAIL) : m->level;
+	screen_log(c->source, c->role, (enum log_level)level, (enum log_topic)m->topic, m->text, m->length);
 	return 0;
 }
 
