@@ -17,7 +17,6 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(HERE, "swarm"))
 
 import isolation  # noqa: E402
-import payload as shapes  # noqa: E402
 import process  # noqa: E402
 import seeders  # noqa: E402
 from payload import File, Payload  # noqa: E402

@@ -28,7 +28,8 @@ chmod 755 "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list; do
 	if [ -e "$f" ] && grep -q 'debian\.org' "$f"; then
-		rm -f "$root/etc/apt/sources.list"  # debootstrap's own would name the same twice
+		[ -n "${copied:-}" ] || rm -f "$root/etc/apt/sources.list"  # debootstrap's own would name the same twice
+		copied=1
 		cp "$f" "$root/etc/apt/${f#/etc/apt/}"
 	fi
 done

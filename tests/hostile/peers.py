@@ -114,9 +114,9 @@ async def half_a_handshake_then_close(c):
 @hostile
 async def wrong_infohash(c):
     await c.handshake(infohash=os.urandom(20))
+    c.acted()
     await c.bitfield()
     await c.unchoke()
-    c.acted()
     await c.hold()
 
 

@@ -107,7 +107,9 @@ class Conn:
                 return struct.unpack(">III", body)
 
     async def serve(self, answer=None):
-        """Answers requests for ever: answer(piece, begin, length), or the truth."""
+        """Answers requests for ever: by answer(piece, begin, length), or truly, once the swarm's gate is open."""
+        if not answer:
+            await self.peer.swarm.gate.wait()
         while True:
             piece, begin, length = await self.next_request()
             if piece >= self.payload.pieces or begin + length > self.payload.piece_bytes(piece) or length > 1 << 17:
