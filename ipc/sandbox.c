@@ -83,7 +83,7 @@ uint32_t walls_wanted(enum role role)
 	switch (role) {
 	case ROLE_PARENT:
 		/* No scope: it must be able to end its children, which are outside of its domain. */
-		return w | WALL_BIT(WALL_RLIMITS) | WALL_BIT(WALL_MDWE) | WALL_BIT(WALL_NO_CAPS) |
+		return w | WALL_BIT(WALL_RLIMITS) | WALL_BIT(WALL_MDWE) |
 		       (w & WALL_BIT(WALL_SECCOMP) ? WALL_BIT(WALL_LANDLOCK_NET) : 0);
 	case ROLE_LAUNCHER:
 		return w | WALL_BIT(WALL_PARENT_DEATH);
@@ -181,6 +181,22 @@ bool sandbox_drop_caps(void)
 	if (syscall(SYS_capset, &h, d) < 0 || syscall(SYS_capget, &h, d) < 0)
 		return false;
 	return !(d[0].effective | d[0].permitted | d[0].inheritable | d[1].effective | d[1].permitted | d[1].inheritable);
+}
+
+bool sandbox_keep_caps(uint64_t keep)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
+	struct __user_cap_data_struct d[2];
+	int i;
+
+	if (syscall(SYS_capget, &h, d) < 0)
+		return false;
+	for (i = 0; i < 2; i++) {
+		d[i].permitted &= (uint32_t)(keep >> 32 * i);
+		d[i].effective = d[i].permitted;
+		d[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &h, d) == 0 && !(keep ? 0 : d[0].permitted | d[1].permitted);
 }
 
 /* What a change of credentials undoes: non-dumpable, and the signal at the parent's death. */
@@ -305,11 +321,22 @@ int sandbox_listener(enum role role)
 #endif
 }
 
+/* Started as root it must be able to end compartments of other uids, and to rename in somebody's directory. */
+static void keep_parents_caps(uint32_t *walls)
+{
+	if (!sandbox_keep_caps(1ull << CAP_KILL | 1ull << CAP_DAC_OVERRIDE))
+		cannot("capabilities");
+	if (geteuid() != 0)
+		*walls |= WALL_BIT(WALL_NO_CAPS);
+}
+
 void sandbox_end(enum role role, uint32_t *walls)
 {
 	if (!raise_last_limits(role))
 		*walls &= ~WALL_BIT(WALL_RLIMITS);
 	catch_traps(role);
+	if (role == ROLE_PARENT)
+		keep_parents_caps(walls);
 #ifndef SANDBOX_WIDE
 	{
 		scmp_filter_ctx f = policy_filter(role, named);

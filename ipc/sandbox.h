@@ -77,6 +77,9 @@ void sandbox_end(enum role role, uint32_t *walls);
 /* Empties every capability set of this thread.  True when nothing is left. */
 bool sandbox_drop_caps(void);
 
+/* Gives up every capability that is not in the mask (bits of CAP_*).  True when it is so. */
+bool sandbox_keep_caps(uint64_t keep);
+
 /* Raises again what a change of credentials undoes: non-dumpable, the parent-death signal. */
 void sandbox_rearm(uint32_t *walls);
 

@@ -189,11 +189,13 @@ static int user_namespace(uint32_t uid, uint32_t gid, uint32_t id)
 	close(ready[1]);
 	close(hold[0]);
 	if (pid > 0) {
+		/* Without a byte it could not make one. */
+		errno = EPERM;
 		if (read(ready[0], &c, 1) == 1 && write_map(pid, "uid_map", uid, id) && write_map(pid, "gid_map", gid, id)) {
 			snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
 			fd = open(path, O_RDONLY | O_CLOEXEC);
 		}
-		saved = errno ? errno : EPERM;
+		saved = errno;
 	}
 	close(hold[1]);
 	close(ready[0]);

@@ -365,24 +365,12 @@ static int on_inspect_process(void *self, const void *message, int fd)
 	return channel_push(&s->channel, MSG_PROCESS_STATUS, &answer);
 }
 
-/* Four capabilities are what starting others under other ids needs. */
-static bool keep_few_caps(void)
-{
-	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0 };
-	struct __user_cap_data_struct d[2];
-	uint32_t keep = 1u << CAP_SYS_ADMIN | 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SETPCAP;
-
-	if (syscall(SYS_capget, &h, d) < 0)
-		return false;
-	d[0].effective = d[0].permitted = d[0].permitted & keep;
-	d[0].inheritable = 0;
-	memset(&d[1], 0, sizeof d[1]);
-	return syscall(SYS_capset, &h, d) == 0;
-}
+/* What starting others under other ids and in namespaces needs. */
+#define OWN_CAPS (1ull << CAP_SYS_ADMIN | 1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_SETPCAP)
 
 static bool raise_own_walls(void)
 {
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !keep_few_caps() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || !sandbox_keep_caps(OWN_CAPS) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return false;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)setsid();

@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@
 #define N (1u << ROLE_NETPROC)
 #define K (1u << ROLE_DISKPROC)
 #define ALL (I | R | D | N | K)
+#define P (1u << ROLE_PARENT) /* behind its walls: what run_probe does in a child of its own */
 
 struct probe probe = { .tcp = -1, .udp = -1, .channel = -1, .root = -1, .file = -1, .memory = -1 };
 
@@ -547,6 +549,25 @@ static long may_dial(void)
 	return connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EINPROGRESS || errno == ECONNREFUSED ? 0 : -1;
 }
 
+#define RENAME(name, from, to, flags) TRY(name, syscall(SYS_renameat2, probe.root, from, probe.root, to, flags))
+RENAME(may_rename, "existing", "other", 1 /* RENAME_NOREPLACE */)
+RENAME(rename_over, "existing", "link", 0)
+RENAME(rename_exchange, "existing", "link", 2 /* RENAME_EXCHANGE */)
+static long may_seal(void)
+{
+	int fd = memfd_create("form", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	return fd >= 0 && ftruncate(fd, 4096) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) == 0 &&
+			       mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED
+		       ? 0
+		       : -1;
+}
+static long may_reap(void)
+{
+	siginfo_t si;
+
+	return waitid(P_ALL, 0, &si, WEXITED | WNOHANG) == 0 || errno == ECHILD ? kill(getpid(), 0) : -1;
+}
 static long may_resolve(void)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list = NULL;
@@ -562,69 +583,70 @@ static long may_resolve(void)
 
 const struct attempt attempts[] = {
 	/* programs and processes */
-	REFUSED(ALL, exec), REFUSED(ALL, execat), REFUSED(ALL, exec_empty),
+	REFUSED(ALL | P, exec), REFUSED(ALL | P, execat), REFUSED(ALL | P, exec_empty),
 #ifdef SYS_fork
-	REFUSED(ALL, forks),
+	REFUSED(ALL | P, forks),
 #endif
-	REFUSED(ALL, clones), REFUSED(ALL, clones_high), REFUSED(ALL, clones3), REFUSED(ALL, trace_parent), REFUSED(ALL, trace_me),
-	REFUSED(ALL, read_memory), REFUSED(ALL, write_memory), REFUSED(ALL, kill_parent), REFUSED(ALL, kill_sibling), REFUSED(ALL, kill_all),
-	REFUSED(ALL, tgkill_sibling), REFUSED(ALL, tgkill_other_signal), REFUSED(ALL, tkill_sibling), REFUSED(ALL, queue_signal),
-	REFUSED(ALL, pidfd), REFUSED(ALL, renice_sibling), REFUSED(ALL, pin_sibling), REFUSED(ALL, limit_sibling), REFUSED(ALL, raise_limit),
-	REFUSED(ALL, set_owner), REFUSED(ALL, set_owner_ex), REFUSED(ALL, set_signal), REFUSED(ALL, set_async), REFUSED(ALL, set_async_high),
-	REFUSED(ALL, set_lease),
+	REFUSED(ALL | P, clones), REFUSED(ALL | P, clones_high), REFUSED(ALL | P, clones3), REFUSED(ALL | P, trace_parent), REFUSED(ALL | P, trace_me),
+	REFUSED(ALL | P, read_memory), REFUSED(ALL | P, write_memory), REFUSED(ALL, kill_parent), REFUSED(ALL, kill_sibling), REFUSED(ALL, kill_all),
+	REFUSED(ALL | P, tgkill_sibling), REFUSED(ALL, tgkill_other_signal), REFUSED(ALL | P, tkill_sibling), REFUSED(ALL | P, queue_signal),
+	REFUSED(ALL | P, pidfd), REFUSED(ALL | P, renice_sibling), REFUSED(ALL | P, pin_sibling), REFUSED(ALL | P, limit_sibling), REFUSED(ALL, raise_limit),
+	REFUSED(ALL | P, set_owner), REFUSED(ALL | P, set_owner_ex), REFUSED(ALL | P, set_signal), REFUSED(ALL | P, set_async), REFUSED(ALL | P, set_async_high),
+	REFUSED(ALL | P, set_lease),
 	/* files; the resolver may read configuration */
-	REFUSED(ALL & ~R, open_passwd), REFUSED(ALL, open_shadow), REFUSED(ALL & ~R, open_absolute), REFUSED(ALL, open2),
+	REFUSED((ALL & ~R) | P, open_passwd), REFUSED(ALL | P, open_shadow), REFUSED((ALL & ~R) | P, open_absolute), REFUSED(ALL | P, open2),
 #ifdef SYS_open
-	REFUSED(ALL, open_passwd_old),
+	REFUSED(ALL | P, open_passwd_old),
 #endif
-	REFUSED(ALL, create), REFUSED(ALL, create_here), REFUSED(ALL, temporary), REFUSED(ALL, write_etc), REFUSED(ALL, write_shm),
-	REFUSED(ALL, read_home), REFUSED(ALL, read_tmp), REFUSED(ALL, read_proc), REFUSED(ALL, sibling_memory), REFUSED(ALL, sibling_descriptors),
-	REFUSED(ALL, sibling_environment), REFUSED(ALL, parent_root), REFUSED(ALL & ~R, stat_shadow), REFUSED(ALL, statx_shadow),
-	REFUSED(ALL, change_directory), REFUSED(ALL, change_mode), REFUSED(ALL, change_mode_fd), REFUSED(ALL, change_owner),
-	REFUSED(ALL, make_link), REFUSED(ALL, make_symlink), REFUSED(ALL, make_directory), REFUSED(ALL, make_node), REFUSED(ALL, remove_file),
-	REFUSED(ALL, rename_file), REFUSED(ALL, truncate_file), REFUSED(ALL, watch),
+	REFUSED(ALL | P, create), REFUSED(ALL | P, create_here), REFUSED(ALL | P, temporary), REFUSED(ALL | P, write_etc), REFUSED(ALL | P, write_shm),
+	REFUSED(ALL | P, read_home), REFUSED(ALL | P, read_tmp), REFUSED(ALL | P, read_proc), REFUSED(ALL | P, sibling_memory), REFUSED(ALL | P, sibling_descriptors),
+	REFUSED(ALL | P, sibling_environment), REFUSED(ALL | P, parent_root), REFUSED(ALL & ~R, stat_shadow), REFUSED(ALL | P, statx_shadow),
+	REFUSED(ALL | P, change_directory), REFUSED(ALL | P, change_mode), REFUSED(ALL | P, change_mode_fd), REFUSED(ALL | P, change_owner),
+	REFUSED(ALL | P, make_link), REFUSED(ALL | P, make_symlink), REFUSED(ALL | P, make_directory), REFUSED(ALL | P, make_node), REFUSED(ALL | P, remove_file),
+	REFUSED(ALL | P, rename_file), REFUSED(ALL | P, truncate_file), REFUSED(ALL | P, watch),
 	/* memory */
-	REFUSED(ALL & ~R, map_wx), REFUSED(ALL & ~R, map_x), REFUSED(ALL, map_x_high), REFUSED(ALL, protect_x), REFUSED(ALL, protect_x_high),
-	REFUSED(ALL, protect_x_key), REFUSED(ALL, memory_file), REFUSED(ALL, shared_segment), REFUSED(ALL, fault_handler),
+	REFUSED((ALL & ~R) | P, map_wx), REFUSED((ALL & ~R) | P, map_x), REFUSED(ALL | P, map_x_high), REFUSED(ALL | P, protect_x), REFUSED(ALL | P, protect_x_high),
+	REFUSED(ALL | P, protect_x_key), REFUSED(ALL, memory_file), REFUSED(ALL | P, shared_segment), REFUSED(ALL | P, fault_handler),
 	/* slots */
 	REFUSED(N | K, slots_grow), REFUSED(N | K, slots_shrink), REFUSED(N | K, slots_punch), REFUSED(N | K, slots_allocate),
 	REFUSED(N | K, slots_remove), REFUSED(N | K, slots_map_again), REFUSED(N | K, slots_map_exec), REFUSED(N | K, slots_protect_exec),
 	REFUSED(N | K, slots_write_call), REFUSED(N | K, slots_pwrite), REFUSED(K, slots_writable), REFUSED(N | K, slots_seals),
 	REFUSED(N | K, slots_reopen), ALLOWED(N, slots_use), ALLOWED(K, slots_read), ALLOWED(K, may_map_slots),
 	/* sockets */
-	REFUSED(I | N | K, socket_tcp), REFUSED(I | N | K, socket_tcp6), REFUSED(ALL & ~R, socket_udp), REFUSED(ALL, socket_raw),
-	REFUSED(ALL & ~R, socket_unix), REFUSED(ALL & ~R, socket_netlink), REFUSED(ALL, socket_packet), REFUSED(ALL, socket_alg),
-	REFUSED(ALL, socket_vsock), REFUSED(ALL, socket_can), REFUSED(ALL, socket_high), REFUSED(ALL, socket_unix_high),
-	REFUSED(ALL, socket_audit), REFUSED(ALL & ~R, socket_mptcp), REFUSED(ALL & ~R, socket_sctp), REFUSED(ALL, socket_pair),
-	REFUSED(I | N | K, connect_udp), REFUSED(ALL, connect_control), REFUSED(I | N | K, bind_it), REFUSED(ALL, listen_it),
-	REFUSED(ALL, accept_it), REFUSED(I | N | K, send_to), REFUSED(I | N | K, send_to_length), REFUSED(I | N | K, send_message),
+	REFUSED(I | N | K | P, socket_tcp), REFUSED(I | N | K | P, socket_tcp6), REFUSED((ALL & ~R) | P, socket_udp), REFUSED(ALL | P, socket_raw),
+	REFUSED((ALL & ~R) | P, socket_unix), REFUSED((ALL & ~R) | P, socket_netlink), REFUSED(ALL | P, socket_packet), REFUSED(ALL | P, socket_alg),
+	REFUSED(ALL | P, socket_vsock), REFUSED(ALL | P, socket_can), REFUSED(ALL | P, socket_high), REFUSED(ALL | P, socket_unix_high),
+	REFUSED(ALL | P, socket_audit), REFUSED(ALL & ~R, socket_mptcp), REFUSED(ALL & ~R, socket_sctp), REFUSED(ALL | P, socket_pair),
+	REFUSED(I | N | K, connect_udp), REFUSED(ALL | P, connect_control), REFUSED(I | N | K, bind_it), REFUSED(ALL | P, listen_it),
+	REFUSED(ALL | P, accept_it), REFUSED(I | N | K | P, send_to), REFUSED(I | N | K, send_to_length), REFUSED(I | N | K, send_message),
 	REFUSED(ALL & ~R, send_messages), REFUSED(I | N | K, send_descriptor), REFUSED(N | D, routing_header), REFUSED(N | D, source_route),
 	REFUSED(N | D, source_route_high), REFUSED(N, bind_to_device), REFUSED(N | D, set_mark), REFUSED(N | D, attach_filter),
 	REFUSED(N | D, upper_protocol), REFUSED(N | D, repair), REFUSED(N | D, fast_open), REFUSED(N | D, packet_info),
-	REFUSED(ALL, unix_abstract), ALLOWED(N | D, no_delay), ALLOWED(N | D, send_plain),
+	REFUSED(ALL | P, unix_abstract), ALLOWED(N | D, no_delay), ALLOWED(N | D, send_plain),
 	/* the kernel */
-	REFUSED(ALL, ring), REFUSED(ALL, ring_enter), REFUSED(ALL, bpf_call), REFUSED(ALL, keys), REFUSED(ALL, key_add), REFUSED(ALL, perf),
-	REFUSED(ALL, module), REFUSED(ALL, kexec), REFUSED(ALL, new_user_space), REFUSED(ALL, new_mount_space), REFUSED(ALL, enter_space),
-	REFUSED(ALL, mount_it), REFUSED(ALL, unmount_it), REFUSED(ALL, root_change), REFUSED(ALL, root_pivot), REFUSED(ALL, tree_open),
-	REFUSED(ALL, handle_open), REFUSED(ALL, handle_name), REFUSED(ALL, persona), REFUSED(ALL, swap_on), REFUSED(ALL, restart_machine),
-	REFUSED(ALL, kernel_log), REFUSED(ALL, set_clock), REFUSED(ALL, set_host_name), REFUSED(ALL, become_root), REFUSED(ALL, become_other),
-	REFUSED(ALL, take_caps), REFUSED(ALL, be_dumpable), REFUSED(ALL, outlive_parent), REFUSED(ALL, terminal_input), REFUSED(ALL, ioctl_high),
-	REFUSED(ALL, splice_pages),
+	REFUSED(ALL | P, ring), REFUSED(ALL | P, ring_enter), REFUSED(ALL | P, bpf_call), REFUSED(ALL | P, keys), REFUSED(ALL | P, key_add), REFUSED(ALL | P, perf),
+	REFUSED(ALL | P, module), REFUSED(ALL | P, kexec), REFUSED(ALL | P, new_user_space), REFUSED(ALL | P, new_mount_space), REFUSED(ALL | P, enter_space),
+	REFUSED(ALL | P, mount_it), REFUSED(ALL | P, unmount_it), REFUSED(ALL | P, root_change), REFUSED(ALL | P, root_pivot), REFUSED(ALL | P, tree_open),
+	REFUSED(ALL | P, handle_open), REFUSED(ALL | P, handle_name), REFUSED(ALL | P, persona), REFUSED(ALL | P, swap_on), REFUSED(ALL | P, restart_machine),
+	REFUSED(ALL | P, kernel_log), REFUSED(ALL | P, set_clock), REFUSED(ALL | P, set_host_name), REFUSED(ALL | P, become_root), REFUSED(ALL | P, become_other),
+	REFUSED(ALL | P, take_caps), REFUSED(ALL | P, be_dumpable), REFUSED(ALL | P, outlive_parent), REFUSED(ALL | P, terminal_input), REFUSED(ALL | P, ioctl_high),
+	REFUSED(ALL | P, splice_pages),
 #ifdef __x86_64__
-	REFUSED(ALL, int80), REFUSED(ALL, x32), REFUSED(ALL, x32_high),
+	REFUSED(ALL | P, int80), REFUSED(ALL | P, x32), REFUSED(ALL | P, x32_high),
 #endif
 	/* diskproc's directory */
-	REFUSED(K, up_secret), REFUSED(K, up_far), REFUSED(K, up_create), REFUSED(K, absolute), REFUSED(K, link_last), REFUSED(K, link_followed),
-	REFUSED(K, link_middle), REFUSED(K, set_id), REFUSED(K, executable), REFUSED(K, world_writable), REFUSED(K, truncating),
-	REFUSED(K, create_following), REFUSED(K, unnamed), REFUSED(K, path_only), REFUSED(K, async_open), REFUSED(K, cwd_open),
-	REFUSED(K, cwd_open_wide), REFUSED(K, cwd_open_odd), REFUSED(K, root_open2), REFUSED(K, root_stat), REFUSED(K, root_statx),
-	REFUSED(K, root_link), REFUSED(K, root_link_fd), REFUSED(K, root_symlink), REFUSED(K, root_rename), REFUSED(K, root_unlink),
-	REFUSED(K, root_chmod), REFUSED(K, file_chmod), REFUSED(K, file_chown), REFUSED(K, file_attribute), REFUSED(K, file_ioctl),
-	REFUSED(K, file_exec), REFUSED(K, file_lease), REFUSED(K, root_mknod), REFUSED(K, root_mkdir_sticky), REFUSED(K, root_mkdir_open),
-	REFUSED(K, root_chdir), ALLOWED(K, may_create), ALLOWED(K, may_open), ALLOWED(K, may_mkdir), ALLOWED(K, may_nest),
+	REFUSED(K | P, up_secret), REFUSED(K | P, up_far), REFUSED(K | P, up_create), REFUSED(K | P, absolute), REFUSED(K | P, link_last), REFUSED(K | P, link_followed),
+	REFUSED(K | P, link_middle), REFUSED(K | P, set_id), REFUSED(K | P, executable), REFUSED(K | P, world_writable), REFUSED(K | P, truncating),
+	REFUSED(K | P, create_following), REFUSED(K | P, unnamed), REFUSED(K | P, path_only), REFUSED(K | P, async_open), REFUSED(K | P, cwd_open),
+	REFUSED(K | P, cwd_open_wide), REFUSED(K | P, cwd_open_odd), REFUSED(K | P, root_open2), REFUSED(K, root_stat), REFUSED(K | P, root_statx),
+	REFUSED(K | P, root_link), REFUSED(K | P, root_link_fd), REFUSED(K | P, root_symlink), REFUSED(K, root_rename), REFUSED(K | P, root_unlink),
+	REFUSED(K | P, root_chmod), REFUSED(K | P, file_chmod), REFUSED(K | P, file_chown), REFUSED(K | P, file_attribute), REFUSED(K | P, file_ioctl),
+	REFUSED(K | P, file_exec), REFUSED(K | P, file_lease), REFUSED(K | P, root_mknod), REFUSED(K | P, root_mkdir_sticky), REFUSED(K, root_mkdir_open),
+	REFUSED(K | P, root_chdir), ALLOWED(K | P, may_create), ALLOWED(K | P, may_open), ALLOWED(K, may_mkdir), ALLOWED(K, may_nest),
 	ALLOWED(K, may_write),
 	/* what must work */
-	ALLOWED(ALL, may_allocate), ALLOWED(ALL, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv), ALLOWED(I, may_fill),
-	ALLOWED(D, may_dial), ALLOWED(R, may_resolve),
+	ALLOWED(ALL | P, may_allocate), ALLOWED(ALL | P, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv), ALLOWED(I, may_fill),
+	ALLOWED(D, may_dial), ALLOWED(R, may_resolve), ALLOWED(P, may_rename),
+	REFUSED(P, rename_over), REFUSED(P, rename_exchange), ALLOWED(P, may_seal), ALLOWED(P, may_reap),
 };
 const size_t attempt_count = ARRAY_LEN(attempts);

@@ -16,9 +16,19 @@ $(BUILD)/tests/probe/run_probe: tests/probe/run_probe.c tests/probe/attempts.c $
 	$(CC) $(PROBE_FLAGS) -MF $@.d $(LINK) -o $@ tests/probe/run_probe.c tests/probe/attempts.c $(PROBE_PARENT) \
 		$(BUILD)/libipc.a -lseccomp
 
+$(BUILD)/tests/probe/without: tests/probe/without.c
+	@mkdir -p $(@D)
+	$(CC) $(PROBE_FLAGS) -MF $@.d $(LINK) -o $@ $< -lseccomp
+
+# A probe without walls, to test the judge.
+$(BUILD)/tests/probe/glass/probe-netproc: tests/probe/probe.c tests/probe/attempts.c $(IPC) $(wildcard ipc/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(PROBE_FLAGS)) -DSANDBOX_WIDE -DPROBE_ROLE=ROLE_NETPROC $(LINK) -o $@ $(filter %.c,$^) -lseccomp
+	for r in inspect resolver dialer diskproc; do ln -sf probe-netproc $(@D)/probe-$$r; done
+
 -include $(wildcard $(BUILD)/tests/probe/*.d)
 
-check-probe: $(PROBES) $(BUILD)/tests/probe/run_probe
+check-probe: $(PROBES) $(BUILD)/tests/probe/run_probe $(BUILD)/tests/probe/without $(BUILD)/tests/probe/glass/probe-netproc
 	PROBE_FOLDER=$(BUILD)/tests/probe $(PYTHON) -m pytest -q tests/probe
 
 .PHONY: check-probe
