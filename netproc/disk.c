@@ -32,11 +32,13 @@ struct disk {
 	bool at_disk[SLOT_COUNT];    /* sent and not yet given back */
 };
 
+/* why: how it broke the contract; NULL: it is gone, and the parent knows. */
 static void lost(struct disk *d, const char *why)
 {
 	if (d->channel.fd < 0)
 		return;
-	log_line(LOG_ERROR, TOPIC_IPC, "diskproc: %s", why);
+	if (why)
+		log_line(LOG_ERROR, TOPIC_IPC, "diskproc broke the contract: %s", why);
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
 	d->state = DISK_HELD;
@@ -150,7 +152,7 @@ static void ready(void *arg, uint32_t events)
 	enum channel_result r = channel_dispatch(&d->channel, permits, ARRAY_LEN(permits), &d->state, d, PACKETS_PER_TURN);
 
 	if (r == CHANNEL_CLOSED) {
-		lost(d, "the channel is closed");
+		lost(d, NULL);
 		return;
 	}
 	if (r == CHANNEL_VIOLATION) {

@@ -99,8 +99,8 @@ static void on_disk_lost(void *arg)
 {
 	struct net *n = arg;
 
-	log_line(LOG_WARN, TOPIC_DISK, "waiting for a new diskproc");
-	(void)n;
+	if (n->state == NET_RUNNING && !n->complete)
+		log_line(LOG_WARN, TOPIC_DISK, "diskproc is gone: waiting for a new one");
 }
 
 static void need_peers(void *arg, uint32_t have)
