@@ -196,6 +196,12 @@ def peers_of_every_kind(r):
     r.answer(reply(r.server, peers=odd + [{"ip": a, "port": p} for a, p in r.server.peers], peers6=b"x" * 17, external_ip=b"\x7f\0\0", tracker_id=b"t" * 4096))
 
 
+@good
+def content_length_overflows(r):
+    """libcurl then reads until the end."""
+    r.send(head(headers=["Content-Length: 99999999999999999999999999"]) + reply(r.server))
+
+
 # ---- those that are wrong
 
 @behaviour
@@ -338,11 +344,6 @@ def brotli(r):
 @behaviour
 def transfer_gzip(r):
     r.send(head(headers=["Transfer-Encoding: gzip"]) + gzip.compress(reply(r.server)))
-
-
-@behaviour
-def content_length_overflows(r):
-    r.send(head(headers=["Content-Length: 99999999999999999999999999"]) + reply(r.server))
 
 
 @behaviour

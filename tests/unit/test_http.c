@@ -214,15 +214,7 @@ static void on_idle(void *arg)
 
 static void raise_filter(void)
 {
-#ifdef SANDBOX_WIDE
-	/* No walls beside a sanitizer; libcurl still must be told that its socket is connecting. */
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
-
-	if (!f || seccomp_rule_add(f, SCMP_ACT_ERRNO(EINPROGRESS), SCMP_SYS(connect), 0) < 0 ||
-	    seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 0) < 0 || seccomp_load(f) < 0)
-		bug("no filter");
-	seccomp_release(f);
-#else
+#ifndef SANDBOX_WIDE /* there http_warm_up() has done what can be done */
 	uint32_t walls = ~0u;
 
 	sandbox_end(ROLE_NETPROC, &walls);
