@@ -18,6 +18,12 @@ LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 ifeq ($(shell uname -m),x86_64)
 HARD += -fcf-protection=full
 endif
+# clang before 16 wants to be asked twice.
+ifneq ($(findstring clang,$(CC)),)
+ifeq ($(shell $(CC) -ftrivial-auto-var-init=zero -E -x c /dev/null >/dev/null 2>&1 || echo no),no)
+HARD += -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
+endif
+endif
 ifdef SAN
 HARD += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -DSANDBOX_WIDE
 LINK += -fsanitize=$(SAN)

@@ -107,7 +107,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(ALL, recvmsg, "channels that carry descriptors"),
 	ALLOW(DIALER | PARENT, sendmsg, "handing descriptors over"),
 	ALLOW(NETPROC | PARENT | DISKPROC, readv, "payload straight into slots"),
-	ALLOW(NETPROC | PARENT | DISKPROC, writev, "many messages to a peer at once"),
+	ALLOW(NETPROC | PARENT | DISKPROC | RESOLVER, writev, "many messages to a peer at once; a question over TCP"),
 	ALLOW(ALL, fcntl, "channel_init", IS(1, F_GETFL)),
 	ALLOW(ALL, fcntl, "channel_init: O_NONBLOCK only; O_ASYNC would send signals", IS(1, F_SETFL),
 	      WITHIN(2, O_ACCMODE | O_NONBLOCK | KERNEL_O_LARGEFILE)),

@@ -440,7 +440,6 @@ def test_resolver_asks_name_servers(name_server):
 
 
 # libc sends a question over TCP by writev, which ipc/policy.c does not permit the resolver.  Builds with sanitizers have no filter.
-@pytest.mark.xfail(not client.SANITIZED, strict=True, reason="ipc/policy.c lacks writev for the resolver")
 def test_resolver_asks_by_tcp_what_is_too_long_for_a_datagram(name_server):
     c, channel = resolver()
     status, ips = question(channel, b"many.example")
