@@ -288,7 +288,9 @@ uint32_t sandbox_begin(enum role role)
 	return walls;
 }
 
+#ifndef SANDBOX_WIDE
 static bool named; /* filter 1 is up and has a listener */
+#endif
 
 int sandbox_listener(enum role role)
 {

@@ -34,6 +34,7 @@ struct server {
 	struct channel channel;
 	struct launcher_programs programs;
 	int null; /* /dev/null */
+	uint64_t own_filters; /* how many seccomp filters its children inherit; 0 when the kernel does not count */
 	bool root;
 };
 
@@ -336,28 +337,49 @@ static uint64_t status_number(const char *text, const char *name, int base)
 	return at ? strtoull(at + strlen(name), NULL, base) : 0;
 }
 
+/* The text of /proc/PID/status ("self" for 0).  0 or an errno. */
+static int read_status(pid_t pid, char *text, size_t room)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	if (pid)
+		snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	else
+		snprintf(path, sizeof path, "/proc/self/status");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	n = read(fd, text, room - 1);
+	close(fd);
+	if (n <= 0)
+		return ESRCH;
+	text[n] = 0;
+	return 0;
+}
+
 static int on_inspect_process(void *self, const void *message, int fd)
 {
 	struct server *s = self;
 	const struct msg_inspect_process *m = message;
 	struct msg_process_status answer = { .tag = m->tag };
-	char path[64], text[8192];
-	ssize_t n;
+	char text[8192];
+	uint64_t filters;
+	int error;
 
 	(void)fd;
 	if (m->pid <= 0)
 		return -1;
-	snprintf(path, sizeof path, "/proc/%d/status", m->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return refuse(s, m->tag, errno);
-	n = read(fd, text, sizeof text - 1);
-	close(fd);
-	if (n <= 0)
-		return refuse(s, m->tag, n < 0 ? errno : ESRCH);
-	text[n] = 0;
+	error = read_status(m->pid, text, sizeof text);
+	if (error)
+		return refuse(s, m->tag, error);
 	/* The first line is the process's name, which it may choose: 15 bytes, escaped by the kernel, no line break. */
 	answer.seccomp = (uint32_t)status_number(text, "\nSeccomp:", 10);
+	/* The launcher's own filter is inherited and proves nothing.  The kernel counts them since Linux 5.9. */
+	filters = status_number(text, "\nSeccomp_filters:", 10);
+	if (filters && filters <= s->own_filters)
+		answer.seccomp = 0;
 	answer.no_new_privs = (uint32_t)status_number(text, "\nNoNewPrivs:", 10);
 	answer.threads = (uint32_t)status_number(text, "\nThreads:", 10);
 	answer.caps = status_number(text, "\nCapInh:", 16) | status_number(text, "\nCapPrm:", 16) | status_number(text, "\nCapEff:", 16) |
@@ -428,6 +450,7 @@ void launch_serve(int sock, struct launcher_programs *programs)
 	struct server s = { .root = geteuid() == 0 };
 	int kept[ROLE_COUNT + 2];
 	const uint32_t state = 0;
+	char text[8192];
 	size_t i;
 
 	s.null = keep(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -449,6 +472,8 @@ void launch_serve(int sock, struct launcher_programs *programs)
 	log_to_channel(NULL, LOG_BUG);
 	if (!raise_own_walls())
 		_exit(6);
+	if (read_status(0, text, sizeof text) == 0)
+		s.own_filters = status_number(text, "\nSeccomp_filters:", 10);
 	for (;;) {
 		struct pollfd pf = { .fd = s.channel.fd, .events = POLLIN };
 		enum channel_result r;
