@@ -42,6 +42,7 @@ bool log_wants(enum log_level level)
 	return level <= max_level;
 }
 
+PRINTF_LIKE(4, 0)
 static uint16_t fill(struct msg_log *m, enum log_level level, enum log_topic topic, const char *fmt, va_list ap)
 {
 	int n;
