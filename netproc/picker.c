@@ -68,7 +68,7 @@ void open_forget_copies(struct open *o)
 		free(o->copy[i].sender);
 		free(o->copy[i].suspect);
 	}
-	o->copies = 0;
+	o->copies = o->attempts = 0;
 }
 
 void picker_free(struct picker *p)
@@ -457,7 +457,10 @@ static enum picker_block late_block(const struct open *o, uint32_t block, struct
 	if (!peer->late)
 		return PICKER_UNWANTED;
 	peer->late--;
-	return o && !o->block[block].received ? PICKER_TAKE : PICKER_DUPLICATE;
+	/* The new copy of a rejected piece has one sender if possible. */
+	if (!o || o->block[block].received || (o->copies && o->owner != peer->slot))
+		return PICKER_DUPLICATE;
+	return PICKER_TAKE;
 }
 
 enum picker_block picker_on_block(struct picker *p, struct picker_peer *peer, uint32_t piece, uint32_t begin, uint32_t length,

@@ -61,7 +61,7 @@ static inline struct picker_request picker_queued(const struct picker_peer *peer
 }
 
 enum picker_block {
-	PICKER_TAKE,      /* wanted: pass it on to diskproc, then call picker_passed_on() */
+	PICKER_TAKE,      /* wanted: it must go to diskproc now, or be given back */
 	PICKER_DUPLICATE, /* asked for, but another peer was faster */
 	PICKER_UNWANTED,  /* never asked of this peer, or no block at all */
 };
@@ -110,12 +110,16 @@ void picker_give_back_all(struct picker *p, struct picker_peer *peer);
 /* diskproc's verdicts.  False: a piece that was not complete and waiting for one (a broken contract). */
 bool picker_on_verified(struct picker *p, uint32_t piece);
 bool picker_on_rejected(struct picker *p, uint32_t piece);
-/* Who sent `block` in rejected copy `attempt` of `piece`; 0 when unknown.  Kept until the piece is verified. */
+/*
+ * Who sent `block` in rejected copy `attempt` of `piece`; 0 when unknown.  The
+ * last 8 copies are kept, until the piece is verified.
+ */
 uint32_t picker_sender(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t block);
 /* All ids that sent a block of rejected copy `attempt`; returns how many are in out[]. */
 uint32_t picker_suspects(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t *out, uint32_t room);
 /* When one peer sent the whole rejected copy: its id, to be banned at once; else 0. */
 uint32_t picker_sole_sender(const struct picker *p, uint32_t piece, uint32_t attempt);
+/* How many copies of the piece were rejected. */
 uint32_t picker_attempts(const struct picker *p, uint32_t piece);
 
 /*

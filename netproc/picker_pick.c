@@ -39,6 +39,8 @@
 /* DESIGN.md, the data path, 5. */
 #define SPILL_AFTER_MS 10000u
 #define SPILLED_MAX_FACTOR 4u
+/* Diskproc has places for this many; a piece may keep its place after it was read back. */
+#define SPILLED_MAX 16384u
 
 /* ---- the hungry: first in, first out ---- */
 
@@ -380,7 +382,7 @@ uint32_t picker_spill_candidate(struct picker *p, uint64_t now_ms)
 	uint32_t i, most = (uint32_t)min_u64(p->budget / p->piece_length * SPILLED_MAX_FACTOR, UINT32_MAX);
 
 	p->now_ms = max_u64(p->now_ms, now_ms);
-	if (!p->starved_ms || p->now_ms - p->starved_ms > 1000 || p->unreserved >= most)
+	if (!p->starved_ms || p->now_ms - p->starved_ms > 1000 || p->unreserved >= most || p->open_count >= SPILLED_MAX)
 		return UINT32_MAX;
 	for (i = 0; i < p->open_used; i++) {
 		struct open *o = p->open[i];

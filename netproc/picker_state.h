@@ -45,8 +45,9 @@ struct open {
 	uint16_t opener;      /* slot */
 	uint16_t owner;       /* slot of the one peer that fetches the new copy of a rejected piece; NO_PEER */
 	uint64_t opened_ms, progress_ms;
-	struct copy copy[ATTEMPTS_MAX];
+	struct copy copy[ATTEMPTS_MAX]; /* the last ones, in order */
 	uint32_t copies;
+	uint32_t attempts;    /* rejected copies in all */
 	struct block *block;  /* owned; kept when the struct is used again */
 };
 

@@ -43,8 +43,14 @@ static void keep_copy(struct open *o)
 	struct copy *c;
 	uint32_t i, k;
 
-	if (o->copies == ATTEMPTS_MAX)
-		return;
+	/* As many as diskproc remembers, and the same ones: the last. */
+	if (o->copies == ATTEMPTS_MAX) {
+		free(o->copy[0].sender);
+		free(o->copy[0].suspect);
+		memmove(o->copy, o->copy + 1, (ATTEMPTS_MAX - 1) * sizeof o->copy[0]);
+		o->copies--;
+	}
+	o->attempts++;
 	c = &o->copy[o->copies++];
 	c->sender = must_calloc(o->blocks, sizeof *c->sender);
 	c->suspect = must_calloc(o->blocks, sizeof *c->suspect);
@@ -80,12 +86,16 @@ uint32_t picker_attempts(const struct picker *p, uint32_t piece)
 {
 	const struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;
 
-	return o ? o->copies : 0;
+	return o ? o->attempts : 0;
 }
 
 static const struct copy *copy_of(const struct picker *p, uint32_t piece, uint32_t attempt)
 {
-	return attempt < picker_attempts(p, piece) ? &open_of(p, piece)->copy[attempt] : NULL;
+	const struct open *o = piece < p->pieces ? open_of(p, piece) : NULL;
+
+	if (!o || attempt >= o->attempts || attempt < o->attempts - o->copies)
+		return NULL;
+	return &o->copy[attempt - (o->attempts - o->copies)];
 }
 
 uint32_t picker_sender(const struct picker *p, uint32_t piece, uint32_t attempt, uint32_t block)

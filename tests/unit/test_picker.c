@@ -362,6 +362,22 @@ static void test_new_copy_comes_from_one_peer_beyond_doubt(void **state)
 	assert_int_equal(picker_sole_sender(p, 0, 1), 3);
 }
 
+static void test_late_block_does_not_mix_into_a_new_copy(void **state)
+{
+	(void)state;
+	begin(1, 65536, MIB);
+	seed(0);
+	pick(&peer[0], 4, 0);
+	picker_give_back(p, &peer[0], 0, 3);
+	seed(1)->fast = false;
+	assert_int_equal(pick(&peer[1], 1, 0), 1);
+	answer_all(&peer[1], 0);
+	answer_all(&peer[0], 0);
+	assert_true(picker_on_rejected(p, 0));
+	assert_int_equal(block(&peer[0], 0, 3, 1), PICKER_DUPLICATE);
+	assert_int_equal(open_of(p, 0)->missing, 4);
+}
+
 static void test_suspects_fetch_the_new_copy_when_there_is_nobody_else(void **state)
 {
 	(void)state;
@@ -385,7 +401,7 @@ static void test_owner_that_stops_is_replaced(void **state)
 	assert_int_equal(pick(seed(4), 4, 2020), 4);
 }
 
-static void test_eight_bad_copies_are_remembered(void **state)
+static void test_last_eight_bad_copies_are_remembered(void **state)
 {
 	uint32_t i;
 
@@ -397,9 +413,11 @@ static void test_eight_bad_copies_are_remembered(void **state)
 		answer_all(&peer[i], i * 10);
 		assert_true(picker_on_rejected(p, 0));
 	}
-	assert_int_equal(picker_attempts(p, 0), 8);
-	assert_int_equal(picker_sole_sender(p, 0, 7), 8);
-	assert_int_equal(picker_sole_sender(p, 0, 8), 0);
+	assert_int_equal(picker_attempts(p, 0), 10);
+	assert_int_equal(picker_sole_sender(p, 0, 1), 0);
+	assert_int_equal(picker_sole_sender(p, 0, 2), 3);
+	assert_int_equal(picker_sole_sender(p, 0, 9), 10);
+	assert_int_equal(picker_sole_sender(p, 0, 10), 0);
 	seed(10);
 	assert_int_equal(pick(&peer[10], 4, 200), 4);
 	answer_all(&peer[10], 200);
@@ -698,9 +716,10 @@ int main(void)
 		T(test_verdict_for_a_piece_that_is_not_waiting_is_refused),
 		T(test_senders_of_a_rejected_copy_are_remembered),
 		T(test_new_copy_comes_from_one_peer_beyond_doubt),
+		T(test_late_block_does_not_mix_into_a_new_copy),
 		T(test_suspects_fetch_the_new_copy_when_there_is_nobody_else),
 		T(test_owner_that_stops_is_replaced),
-		T(test_eight_bad_copies_are_remembered),
+		T(test_last_eight_bad_copies_are_remembered),
 		T(test_block_that_could_not_be_passed_on_is_wanted_again),
 		T(test_what_was_given_back_is_asked_for_first),
 		T(test_a_peer_on_trial_gets_little_until_a_piece_is_good),
