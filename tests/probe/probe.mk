@@ -31,4 +31,13 @@ $(BUILD)/tests/probe/glass/probe-netproc: tests/probe/probe.c tests/probe/attemp
 check-probe: $(PROBES) $(BUILD)/tests/probe/run_probe $(BUILD)/tests/probe/without $(BUILD)/tests/probe/glass/probe-netproc
 	PROBE_FOLDER=$(BUILD)/tests/probe $(PYTHON) -m pytest -q tests/probe
 
-.PHONY: check-probe
+# What the walls cost a system call; see docs/sandbox.md.
+$(BUILD)/tests/probe/cost: tests/probe/cost.c $(BUILD)/libipc.a
+	@mkdir -p $(@D)
+	$(CC) $(PROBE_FLAGS) -MF $@.d $(LINK) -o $@ $< $(BUILD)/libipc.a -lseccomp
+
+# Through a pipe: behind the walls no file may grow.
+probe-cost: $(BUILD)/tests/probe/cost
+	$< | cat
+
+.PHONY: check-probe probe-cost
