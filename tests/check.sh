@@ -16,7 +16,7 @@ step() { # seconds, make's arguments
 	local limit=$1 before after
 	shift
 	before=$(grep -c '^== ' "$log")
-	timeout -k 15 "$limit" make --no-print-directory -k "$@" 2>&1 </dev/null | tee -a "$log"
+	timeout -k 15 "$limit" make -s --no-print-directory -k "$@" 2>&1 </dev/null | tee -a "$log"
 	[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 	after=$(grep -c '^== ' "$log")
 	if [ "$after" -eq "$before" ]; then

@@ -46,6 +46,7 @@ start() { # who
 		uid=$(unused_uid) || { echo "== $name as $w: 0 passed, 1 failed (no unused uid)"; return; }
 		mkdir "$tmp/copy" "$tmp/copy/build"
 		cp -r "$here" "$tmp/copy/tests"
+		cp -r "$here/../ipc" "$tmp/copy/ipc" # some tests read the message table
 		cp "$build"/bulkhead* "$tmp/copy/build/"
 		chmod -R a+rX "$tmp/copy"
 		chown "$uid:$uid" "$tmp/$w"
