@@ -330,7 +330,7 @@ void child_dispatch(struct child *c, const struct permit *table, size_t rows)
 	}
 }
 
-void child_on_notification(struct child *c)
+void child_on_notification(struct child *c, bool hung_up)
 {
 	/* The kernel's struct may be larger than the header's; what it does not fill must be zero. */
 	union {
@@ -343,7 +343,8 @@ void child_on_notification(struct child *c)
 		child_kill(c, "made a forbidden system call: %s", policy_call_name(u.notification.data.nr));
 		return;
 	}
-	if (errno == EINTR || errno == ENOENT)
+	/* ENOENT: whoever made the call is dead already. */
+	if (!hung_up && (errno == EINTR || errno == ENOENT))
 		return;
 	close(c->listener);
 	c->listener = -1;

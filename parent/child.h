@@ -111,8 +111,8 @@ void child_shutdown(struct child *c, uint32_t grace_ms, uint64_t now_ms);
 /* Reads what it sent, by its permit table. */
 void child_dispatch(struct child *c, const struct permit *table, size_t rows);
 
-/* A forbidden call: names it and kills.  When its listener is readable or hung up. */
-void child_on_notification(struct child *c);
+/* Its listener is readable: a forbidden call, which is named and ends it; or hung up: nobody is behind that filter any more. */
+void child_on_notification(struct child *c, bool hung_up);
 
 /* Ends it at once.  cause: NULL when it is no fault. */
 void child_kill(struct child *c, const char *cause, ...) PRINTF_LIKE(2, 3);

@@ -359,20 +359,54 @@ void download_on_control(struct download *d, enum role role)
 
 /* ---- starting, deaths */
 
+/*
+ * As root: an unused uid for each role from `first` on.  Name services are
+ * asked about each, which takes a millisecond or so: not all at once, so that
+ * inspect starts early.  False: the download has failed.
+ */
+static bool choose_ids(struct download *d, enum role first, size_t n)
+{
+	size_t i, k;
+	int tries = 3;
+	bool twice;
+
+	if (!d->x->root)
+		return true;
+	do {
+		if (launcher_unused_ids(&d->ids[first], n) < 0)
+			break;
+		for (i = 0, twice = false; i < n; i++)
+			for (k = 0; k < (size_t)first; k++)
+				twice |= d->ids[first + i] == d->ids[k];
+		if (!twice)
+			return true;
+	} while (--tries);
+	if (d->x->o->allow_weak) {
+		screen_warn("no unused user ids: everything runs as root");
+		d->x->root = false;
+		return true;
+	}
+	download_fail(d, STATUS_NO_WALL, "started as root, and there are no unused user ids for its parts; start it as an ordinary user");
+	return false;
+}
+
 void download_inspect(struct download *d, bool ahead)
 {
 	struct context *x = d->x;
 	struct child *c = &d->child[ROLE_INSPECT];
-	int id = x->root ? (int)d->ids[ROLE_INSPECT] : -1;
+	int id;
 
 	d->state = DOWNLOAD_INSPECTING;
 	d->started_ms = x->now_ms;
-	if (inspecting_prepare(d) < 0)
+	if (inspecting_prepare(d) < 0 || !choose_ids(d, ROLE_INSPECT, 1))
 		return;
+	id = x->root ? (int)d->ids[ROLE_INSPECT] : -1;
 	if (child_launch(c, &x->launcher, id, id, x->now_ms) < 0) {
 		download_fail(d, STATUS_FAILED, "the launcher is gone");
 		return;
 	}
+	if (x->o->command == COMMAND_SHOW || !choose_ids(d, ROLE_RESOLVER, ROLE_COUNT - ROLE_RESOLVER))
+		return;
 	/* As root diskproc's id depends on what inspect finds. */
 	if (ahead)
 		feed_launch(d, x->root ? 1u << ROLE_DISKPROC : 0);

@@ -2,8 +2,9 @@
  * inspecting.c - see inspecting.h.
  *
  * inspect has read a stranger's bytes: its answer may be anything.  The form
- * is sealed when inspect is gone, then validated by metainfo_map(); the text
- * of show goes to the terminal only when every character of it is printable.
+ * is sealed, which is possible only when inspect has no writable map of it any
+ * more, then validated by metainfo_map(); the text of show goes to the terminal
+ * only when every character of it is printable.
  */
 #include "inspecting.h"
 
@@ -51,12 +52,22 @@ void inspecting_feed(struct download *d)
 	child_setup_end(c);
 }
 
+static void prepare(struct download *d);
+
 int inspecting_on_answer(struct download *d, const struct msg_inspected *m)
 {
 	if (d->inspect_answered || m->status > INSPECT_INTERNAL || m->length > sizeof m->text || m->text_bytes > TEXT_MAX)
 		return -1;
 	d->inspected = *m;
 	d->inspect_answered = true;
+	/*
+	 * Once sealed the form is safe from inspect, which need not be waited for: the end of its namespaces takes
+	 * the kernel some 20 ms.  If it has the form mapped still, that must be.
+	 */
+	if (m->status == INSPECT_OK && d->x->o->command == COMMAND_GET && fcntl(d->form, F_ADD_SEALS, SEALS) == 0) {
+		child_kill(&d->child[ROLE_INSPECT], NULL);
+		prepare(d);
+	}
 	return 0;
 }
 
@@ -142,10 +153,6 @@ static void prepare(struct download *d)
 	const char *wrong;
 	char error[1000];
 
-	if (fcntl(d->form, F_ADD_SEALS, SEALS) < 0) {
-		download_fail(d, STATUS_FAILED, "cannot seal the normal form: %s", strerror(errno));
-		return;
-	}
 	wrong = metainfo_map(&d->m, d->form);
 	if (wrong) {
 		download_fail(d, STATUS_REFUSED, "inspect's answer is not valid: %s", wrong);
@@ -189,7 +196,10 @@ void inspecting_end(struct download *d)
 		return;
 	}
 	if (d->x->o->command != COMMAND_SHOW) {
-		prepare(d);
+		if (fcntl(d->form, F_ADD_SEALS, SEALS) < 0)
+			download_fail(d, STATUS_FAILED, "cannot seal the normal form: %s", strerror(errno));
+		else
+			prepare(d);
 		return;
 	}
 	print_text(d);

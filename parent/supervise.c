@@ -86,31 +86,6 @@ static int open_files(struct supervisor *s)
 	return 0;
 }
 
-/* As root each role of each download becomes somebody of its own.  0, or an exit status. */
-static int choose_ids(struct supervisor *s)
-{
-	static uint32_t ids[OPTIONS_MAX_SOURCES * ROLE_COUNT];
-	uint32_t n = s->x.o->source_count * ROLE_COUNT, i;
-
-	if (geteuid() != 0)
-		return 0;
-#ifdef SANDBOX_WIDE
-	return 0;
-#endif
-	if (launcher_unused_ids(ids, n) < 0) {
-		if (s->x.o->allow_weak) {
-			screen_warn("no unused user ids: everything runs as root");
-			return 0;
-		}
-		screen_error("started as root, and there are no unused user ids for its parts; start it as an ordinary user");
-		return STATUS_NO_WALL;
-	}
-	s->x.root = true;
-	for (i = 0; i < n; i++)
-		s->downloads[i / ROLE_COUNT].ids[i % ROLE_COUNT] = ids[i];
-	return 0;
-}
-
 static void read_sources(struct supervisor *s)
 {
 	const struct options *o = s->x.o;
@@ -141,6 +116,9 @@ static int prepare(struct supervisor *s, const struct options *o)
 	int r;
 
 	s->x.o = o;
+#ifndef SANDBOX_WIDE
+	s->x.root = geteuid() == 0;
+#endif
 	s->x.dir = s->x.ca = s->signals = -1;
 	s->downloads = must_calloc(o->source_count, sizeof *s->downloads);
 	for (i = 0; i < o->source_count; i++)
@@ -155,9 +133,7 @@ static int prepare(struct supervisor *s, const struct options *o)
 		screen_error("cannot start the launcher: %s", strerror(errno));
 		return STATUS_FAILED;
 	}
-	r = choose_ids(s);
-	if (!r)
-		r = open_files(s);
+	r = open_files(s);
 	if (r)
 		return r;
 	read_sources(s);
@@ -347,7 +323,7 @@ static void serve(struct supervisor *s, struct watch *w)
 		else if (!c)
 			on_launcher(s);
 		else if (w->pf[i].fd == c->listener)
-			child_on_notification(c);
+			child_on_notification(c, w->pf[i].revents & (POLLHUP | POLLERR | POLLNVAL));
 		else if (w->pf[i].fd == c->control.fd)
 			download_on_control(&s->downloads[c->source], c->role);
 		/* else: closed by what was served before it in this turn */
