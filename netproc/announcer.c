@@ -178,20 +178,27 @@ static void report(struct announcer *a, uint32_t id, enum tracker_result result,
 	a->hooks.on_event(a->hooks.arg, &e);
 }
 
-/* Notes the failure of one family; the first that is more than a missing address is what people are told. */
+/*
+ * Notes the failure of one family; the first that is more than a missing address
+ * is what people are told: the tracker's own words when it gave a reason, else ours.
+ */
 static void note_failure(struct announcer *a, const struct announce_action *action, enum tracker_result result, const void *text, size_t bytes)
 {
 	struct known *k = &a->known[action->id];
+	const struct metainfo_url *u = url_of(a, action->id);
 	char host[128], why[HTTP_TEXT_MAX];
+	size_t ours = 0;
 
-	log_line(LOG_DETAIL, TOPIC_TRACKER, "%s over IPv%u: %s: %s",
-		log_quote(host, sizeof host, metainfo_str(a->m, url_of(a, action->id)->host), url_of(a, action->id)->host.length),
+	log_line(LOG_DETAIL, TOPIC_TRACKER, "%s over IPv%u: %s: %s", log_quote(host, sizeof host, metainfo_str(a->m, u->host), u->host.length),
 		action->family == ANNOUNCE_V4 ? 4u : 6u, tracker_result_texts[result], log_quote(why, sizeof why, text, bytes));
 	if (k->worst != TRACKER_OK && k->worst != TRACKER_NO_ADDRESS)
 		return;
 	k->worst = result;
-	k->text_bytes = min_u64(bytes, sizeof k->text);
-	memcpy(k->text, text, k->text_bytes);
+	if (result != TRACKER_FAILURE || bytes == 0)
+		ours = (size_t)snprintf((char *)k->text, sizeof k->text, "%s%s", tracker_result_texts[result], bytes ? ": " : "");
+	bytes = min_u64(bytes, sizeof k->text - ours);
+	memcpy(k->text + ours, text, bytes);
+	k->text_bytes = ours + bytes;
 }
 
 struct outcome {
@@ -334,7 +341,7 @@ static void begin_all(struct announcer *a)
 			continue;
 		note_failure(a, &action, TRACKER_BAD_URL, why, strlen(why));
 		if (announce_done(a->schedule, now, action.id, action.family, &failed) && !a->stopping)
-			report(a, action.id, a->known[action.id].worst, NULL, why, strlen(why));
+			report(a, action.id, a->known[action.id].worst, NULL, a->known[action.id].text, a->known[action.id].text_bytes);
 	}
 }
 

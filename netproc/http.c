@@ -458,10 +458,10 @@ static void dialled(void *arg, int fd, const struct net_addr *addr, const struct
 		finish(g, HTTP_POLICY, text);
 		break;
 	case DIAL_NO_NAME:
-		finish(g, HTTP_NO_ADDRESS, "no address");
+		finish(g, HTTP_NO_ADDRESS, "");
 		break;
 	case DIAL_TIMEOUT:
-		finish(g, HTTP_TIMEOUT, "connecting");
+		finish(g, HTTP_TIMEOUT, "while connecting");
 		break;
 	default:
 		snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", text[0] ? ": " : "", error ? strerrordesc_np(error) : "not connected");
@@ -532,7 +532,7 @@ static void get_timer(void *arg)
 	uint64_t now = loop_now(g->h->loop);
 
 	if (now >= g->deadline_ms)
-		finish(g, HTTP_TIMEOUT, g->state == GET_TRANSFER ? "the reply is not complete" : "connecting");
+		finish(g, HTTP_TIMEOUT, g->state == GET_TRANSFER ? "the reply is not complete" : "while connecting");
 	else if (g->state == GET_WAITING && now >= g->redial_ms)
 		dial(g);
 	else if (g->state == GET_TRANSFER && now - g->progress_ms >= g->idle_ms)
@@ -644,7 +644,7 @@ static void transfer_ended(struct http_get *g, CURLcode code)
 	curl_easy_getinfo(g->easy, CURLINFO_RESPONSE_CODE, &status);
 	g->status = (uint32_t)status;
 	if (g->broken != HTTP_OK) {
-		finish(g, g->broken, g->broken == HTTP_TOO_LARGE ? "beyond the limit" : "an encoding that was not asked for");
+		finish(g, g->broken, g->broken == HTTP_TOO_LARGE ? "beyond our limit" : "an encoding that was not asked for");
 	} else if (code != CURLE_OK) {
 		finish(g, error_of(code), g->curl_text[0] ? g->curl_text : curl_easy_strerror(code));
 	} else if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) {

@@ -416,7 +416,7 @@ static const struct row rows[] = {
 	{ "failure_for_ever", TRACKER_FAILURE, 0, 0, "never again", HTTP },
 	{ "failure_with_status", TRACKER_FAILURE, 0, 0, "no such torrent", HTTP },
 	{ "failure_of_another_type", TRACKER_FAILURE, 0, 0, "", HTTP },
-	{ "status_500", TRACKER_HTTP_STATUS, 0, 0, "500", HTTP },
+	{ "status_500", TRACKER_HTTP_STATUS, 0, 0, "HTTP error: status 500", HTTP },
 	{ "status_204", TRACKER_HTTP_STATUS, 0, 0, "204", HTTP },
 	{ "status_999", TRACKER_HTTP_STATUS, 0, 0, "999", HTTP },
 	{ "switches_protocols", TRACKER_HTTP_STATUS, 0, 0, "101", HTTP },
@@ -436,7 +436,7 @@ static const struct row rows[] = {
 	/* certificates */
 	{ "plain", TRACKER_TLS, 0, 0, "target host name", OTHER },
 	{ "plain", TRACKER_TLS, 0, 0, "certificate problem", UNKNOWN },
-	{ "plain", TRACKER_TLS, 0, 0, "expired", EXPIRED },
+	{ "plain", TRACKER_TLS, 0, 0, "TLS failed: SSL certificate problem: certificate has expired", EXPIRED },
 	{ "plain", TRACKER_TLS, 0, 0, "", NO_TLS },
 };
 
