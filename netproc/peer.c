@@ -286,7 +286,8 @@ static void on_reject(struct peer *p, const struct wire_head *m)
 
 		if (r.piece == m->piece && r.block == block && m->begin % BLOCK_BYTES == 0) {
 			picker_give_back(swarm_picker(p->swarm), &p->pick, r.piece, r.block);
-			rate_on_lost(&p->rate);
+			if (!p->choking) /* a choke rejects all requests (BEP 6), which says nothing about its queue */
+				rate_on_lost(&p->rate);
 			swarm_kick(p->swarm);
 			/* Refusing all the time while unchoked is of no use either. */
 			tire(p, p->choking ? 0 : 10);
@@ -438,7 +439,7 @@ void peer_request(struct peer *p)
 	uint64_t now;
 	size_t bytes = 0;
 
-	if (p->dead || p->choking || !p->interested)
+	if (p->dead || p->choking || !p->interested || p->paused)
 		return;
 	target = rate_pipeline(&p->rate, swarm_now(p->swarm), p->reqq);
 	/* A quarter at a time: requests travel in batches too. */

@@ -88,7 +88,7 @@ struct peer {
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
 	int32_t patience;     /* messages that it may still send without use; refilled with time */
-	uint64_t connected_ms, patience_ms, block_ms, sent_ms;
+	uint64_t connected_ms, patience_ms, block_ms, sent_ms, paused_ms;
 	uint64_t received_bytes;
 };
 

@@ -107,6 +107,7 @@ void swarm_holds_slot(struct swarm *s, int change)
 void swarm_pause(struct peer *p)
 {
 	p->paused = true;
+	p->paused_ms = loop_now(p->swarm->loop);
 	loop_change(p->swarm->loop, &p->source, p->source.events & ~(uint32_t)EPOLLIN);
 	disk_want_slots(p->swarm->disk);
 }
@@ -359,8 +360,22 @@ static void on_have(void *arg, uint32_t piece)
 	picker_have(s->picker, piece);
 }
 
+/* Nobody is late by the time that we did not read. */
+#define PAUSE_COUNTS_MS 100u
+
+static void excuse_pause(struct swarm *s, struct peer *p, uint64_t *longest)
+{
+	uint64_t passed = loop_now(s->loop) - p->paused_ms;
+
+	if (passed < PAUSE_COUNTS_MS)
+		return;
+	rate_on_pause(&p->rate, passed * 1000, now_us());
+	*longest = max_u64(*longest, passed);
+}
+
 static void resume_all(struct swarm *s)
 {
+	uint64_t longest = 0;
 	uint32_t i;
 
 	for (i = 0; i < s->count; i++) {
@@ -370,12 +385,16 @@ static void resume_all(struct swarm *s)
 			continue;
 		if (!disk_free_slots(s->disk)) {
 			disk_want_slots(s->disk);
-			return;
+			break;
 		}
 		p->paused = false;
+		excuse_pause(s, p, &longest);
 		loop_change(s->loop, &p->source, p->source.events | EPOLLIN);
 		peer_resume(p);
 	}
+	if (longest)
+		picker_paused(s->picker, (uint32_t)min_u64(longest, UINT32_MAX));
+	swarm_kick(s);
 }
 
 static void on_have_end(void *arg)
