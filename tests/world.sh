@@ -46,7 +46,7 @@ start() { # who
 		uid=$(unused_uid) || { echo "== $name as $w: 0 passed, 1 failed (no unused uid)"; return; }
 		mkdir "$tmp/copy" "$tmp/copy/build"
 		cp -r "$here" "$tmp/copy/tests"
-		cp -r "$here/../ipc" "$tmp/copy/ipc" # some tests read the message table
+		cp -r "$here/../ipc" "$here/../parent" "$tmp/copy/" # some tests read the message table and the policy
 		cp "$build"/bulkhead* "$tmp/copy/build/"
 		chmod -R a+rX "$tmp/copy"
 		chown "$uid:$uid" "$tmp/$w"
