@@ -95,7 +95,7 @@ static bool write_form(struct inspect *in, const struct torrent *t, int fd, uint
 static bool write_text(struct inspect *in, const struct torrent *t, int fd, uint32_t mode, uint64_t *text_bytes)
 {
 	struct out *o = must_alloc(sizeof *o);
-	bool ok;
+	bool ok, full;
 
 	out_init(o, fd);
 	if (mode == INSPECT_SHOW_JSON)
@@ -103,8 +103,11 @@ static bool write_text(struct inspect *in, const struct torrent *t, int fd, uint
 	else
 		show_text(in, t, o);
 	ok = out_flush(o);
+	full = o->full;
 	*text_bytes = o->total;
 	free(o);
+	if (full)
+		return refuse(in, INSPECT_TOO_LARGE, NULL, "the text is longer than %llu MiB", OUT_MAX_BYTES >> 20);
 	return ok || refuse(in, INSPECT_INTERNAL, NULL, "cannot write the text");
 }
 

@@ -38,10 +38,10 @@ void out_bytes(struct out *o, const void *bytes, size_t length)
 {
 	const char *p = bytes;
 
-	if (o->failed || length > OUT_MAX_BYTES - o->total) {
-		o->failed = true;
+	if (length > OUT_MAX_BYTES - o->total)
+		o->failed = o->full = true;
+	if (o->failed)
 		return;
-	}
 	o->total += length;
 	while (length) {
 		size_t n = sizeof o->buf - o->used;

@@ -10,12 +10,13 @@
 
 #include "common.h"
 
-/* A text that reaches this is cut off and the whole show fails. */
-#define OUT_MAX_BYTES (1ull << 30)
+/* Names of escapes alone could make a text six times the torrent: above this the whole show is refused. */
+#define OUT_MAX_BYTES (256ull << 20)
 
 struct out {
 	int fd; /* borrowed; -1: only counted */
 	bool failed;
+	bool full; /* failed since OUT_MAX_BYTES were reached */
 	uint64_t total; /* bytes so far */
 	size_t used;
 	char buf[32768];

@@ -321,6 +321,7 @@ static void test_what_cannot_be_written_is_a_failure(void **state)
 	o->total = OUT_MAX_BYTES - 1;
 	out_bytes(o, "ab", 2);
 	assert_false(out_flush(o));
+	assert_true(o->full);
 	free(o);
 }
 
