@@ -21,7 +21,7 @@
 
 #define TEMPORARY_NAME 32
 
-static int PRINTF_LIKE(3, 4) fail(char *error, size_t room, const char *fmt, ...)
+static int PRINTF_LIKE(3, 4) refuse(char *error, size_t room, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -102,19 +102,19 @@ static int make_part(struct output *o, const char *dir_name, char *error, size_t
 		}
 	}
 	if (o->root < 0)
-		return fail(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
+		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
 	/* Started as root: what appears belongs to whom the directory belongs to. */
 	if (geteuid() == 0 && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
 		saved = errno;
 		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
-		return fail(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, dir_name, strerror(saved));
+		return refuse(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, dir_name, strerror(saved));
 	}
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0 || renameat2(o->dir, temporary, o->dir, o->part, RENAME_NOREPLACE) < 0) {
 		saved = errno;
 		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
 		if (saved == EINVAL || saved == ENOSYS)
-			return fail(error, room, "the file system of '%s' cannot rename without replacing, which bulkhead needs", dir_name);
-		return fail(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(saved));
+			return refuse(error, room, "the file system of '%s' cannot rename without replacing, which bulkhead needs", dir_name);
+		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(saved));
 	}
 	return 0;
 }
@@ -125,25 +125,25 @@ static int check_part(struct output *o, uint64_t total, char *error, size_t room
 	struct stat st, named, dir;
 
 	if (fstat(o->root, &st) < 0 || fstat(o->dir, &dir) < 0)
-		return fail(error, room, "cannot look at '%s': %s", o->part, strerror(errno));
+		return refuse(error, room, "cannot look at '%s': %s", o->part, strerror(errno));
 	if (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))
-		return fail(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
+		return refuse(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
 	if (st.st_uid != geteuid() && !(geteuid() == 0 && st.st_uid == dir.st_uid))
-		return fail(error, room, "'%s' is there already, and belongs to somebody else", o->part);
+		return refuse(error, room, "'%s' is there already, and belongs to somebody else", o->part);
 	if (o->single && st.st_nlink != 1)
-		return fail(error, room, "'%s' is there already, and has a second name (hard link)", o->part);
+		return refuse(error, room, "'%s' is there already, and has a second name (hard link)", o->part);
 	if (o->single && st.st_mode & (S_ISUID | S_ISGID))
-		return fail(error, room, "'%s' is there already, and has set-id bits", o->part);
+		return refuse(error, room, "'%s' is there already, and has set-id bits", o->part);
 	if (o->single && (uint64_t)st.st_size > total)
-		return fail(error, room, "'%s' is there already, and is larger than this download", o->part);
+		return refuse(error, room, "'%s' is there already, and is larger than this download", o->part);
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
-			return fail(error, room, "another bulkhead is downloading '%s'", o->part);
-		return fail(error, room, "cannot lock '%s': %s", o->part, strerror(errno));
+			return refuse(error, room, "another bulkhead is downloading '%s'", o->part);
+		return refuse(error, room, "cannot lock '%s': %s", o->part, strerror(errno));
 	}
 	/* Between open and lock its owner may have finished and renamed it. */
 	if (fstatat(o->dir, o->part, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
-		return fail(error, room, "'%s' changed while it was opened", o->part);
+		return refuse(error, room, "'%s' changed while it was opened", o->part);
 	o->existed = true;
 	return 0;
 }
@@ -157,9 +157,9 @@ static int open_part(struct output *o, const char *dir_name, uint64_t total, cha
 	if (o->root < 0 && errno == ENOENT)
 		return make_part(o, dir_name, error, room);
 	if (o->root < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EISDIR || errno == ENXIO))
-		return fail(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
+		return refuse(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
 	if (o->root < 0)
-		return fail(error, room, "cannot open '%s': %s", o->part, strerror(errno));
+		return refuse(error, room, "cannot open '%s': %s", o->part, strerror(errno));
 	return check_part(o, total, error, room);
 }
 
@@ -173,9 +173,9 @@ static int open_finished(struct output *o, uint64_t total, char *error, size_t r
 	if (o->root < 0 && errno == ENOENT)
 		return 1;
 	if (o->root < 0)
-		return fail(error, room, "'%s' is there already, and cannot be read as this download: %s", o->name, strerror(errno));
+		return refuse(error, room, "'%s' is there already, and cannot be read as this download: %s", o->name, strerror(errno));
 	if (fstat(o->root, &st) < 0 || (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode)) || (o->single && (uint64_t)st.st_size != total))
-		return fail(error, room, "'%s' is there already, and is not this download", o->name);
+		return refuse(error, room, "'%s' is there already, and is not this download", o->name);
 	o->finished = true;
 	return 0;
 }
@@ -192,7 +192,7 @@ static int open_spill(struct output *o, const char *dir_name, char *error, size_
 	o->spill = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (o->spill >= 0 && unlinkat(o->dir, temporary, 0) == 0)
 		return 0;
-	return fail(error, room, "cannot make a temporary file in '%s': %s", dir_name, strerror(errno));
+	return refuse(error, room, "cannot make a temporary file in '%s': %s", dir_name, strerror(errno));
 }
 
 int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, char *error, size_t room)
@@ -207,7 +207,7 @@ int output_open(struct output *o, int dir, const char *dir_name, const struct me
 	o->single = m->h->flags & METAINFO_SINGLE;
 	/* The form was made by inspect, which may be anyone's by now. */
 	if (length > METAINFO_MAX_NAME || !metainfo_name_is_safe(name, length))
-		return fail(error, room, "the name of the torrent is not safe");
+		return refuse(error, room, "the name of the torrent is not safe");
 	memcpy(o->name, name, length);
 	output_part_name(o->part, name, length, m->h->info_hash);
 	screen_safe(safe_dir, sizeof safe_dir, dir_name, strlen(dir_name));
@@ -225,10 +225,10 @@ int output_finish(struct output *o, char *error, size_t room)
 {
 	if (renameat2(o->dir, o->part, o->dir, o->name, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST)
-			return fail(error, room, "'%s' has appeared meanwhile and is left alone; the finished download is '%s'", o->name, o->part);
-		return fail(error, room, "cannot rename '%s' to '%s': %s", o->part, o->name, strerror(errno));
+			return refuse(error, room, "'%s' has appeared meanwhile and is left alone; the finished download is '%s'", o->name, o->part);
+		return refuse(error, room, "cannot rename '%s' to '%s': %s", o->part, o->name, strerror(errno));
 	}
 	if (fsync(o->dir) < 0)
-		return fail(error, room, "cannot sync the directory of '%s': %s", o->name, strerror(errno));
+		return refuse(error, room, "cannot sync the directory of '%s': %s", o->name, strerror(errno));
 	return 0;
 }

@@ -1,0 +1,262 @@
+/*
+ * test_output.c - where a download lands: what is made, what is continued, what is refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../parent/options.c"
+#include "../../parent/output.c"
+#include "../../parent/screen.c"
+#include "../../parent/text.c"
+
+#define TOTAL 1000u
+
+static char folder[64];
+static int dir;
+static struct output o;
+static char error[1000];
+
+/* A form with a name and a length: all that output.c looks at. */
+static struct {
+	struct metainfo_header h;
+	char name[300];
+} form;
+static struct metainfo m;
+
+static void make_form(const char *name, bool single)
+{
+	memset(&form, 0, sizeof form);
+	form.h.flags = single ? METAINFO_SINGLE : 0;
+	form.h.total_length = TOTAL;
+	memset(form.h.info_hash, 0xab, sizeof form.h.info_hash);
+	form.h.name = (struct metainfo_text){ .offset = offsetof(__typeof__(form), name), .length = (uint32_t)strlen(name) };
+	snprintf(form.name, sizeof form.name, "%s", name);
+	m = (struct metainfo){ .h = &form.h, .base = (const uint8_t *)&form, .bytes = sizeof form };
+}
+
+static int open_it(void)
+{
+	error[0] = 0;
+	return output_open(&o, dir, folder, &m, error, sizeof error);
+}
+
+static void refuses(const char *words)
+{
+	if (open_it() == 0)
+		fail_msg("it was taken");
+	if (!strstr(error, words))
+		fail_msg("'%s' lacks '%s'", error, words);
+	assert_int_equal(o.root, -1);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(folder, sizeof folder, "/tmp/test_output.XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	make_form("name", true);
+	output_init(&o);
+	return dir < 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = { "name", "name.part", "other", "foreign" };
+	size_t i;
+
+	(void)state;
+	output_close(&o);
+	for (i = 0; i < ARRAY_LEN(names); i++)
+		if (unlinkat(dir, names[i], 0) < 0)
+			(void)unlinkat(dir, names[i], AT_REMOVEDIR);
+	close(dir);
+	/* Fails when something was left behind that nobody named. */
+	return rmdir(folder);
+}
+
+static void write_file(const char *name, size_t bytes)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	close(fd);
+}
+
+static bool exists(const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void test_a_new_download_is_a_plain_part_file(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	assert_false(o.existed || o.finished);
+	assert_true(o.spill >= 0);
+	assert_string_equal(o.part, "name.part");
+	assert_int_equal(fstat(o.root, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 07133, 0);
+	assert_false(exists("name"));
+}
+
+static void test_finishing_renames_and_replaces_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	write_file("name", 5);
+	assert_int_equal(output_finish(&o, error, sizeof error), -1);
+	assert_non_null(strstr(error, "has appeared meanwhile"));
+	assert_true(exists("name.part"));
+	assert_int_equal(unlinkat(dir, "name", 0), 0);
+	assert_int_equal(output_finish(&o, error, sizeof error), 0);
+	assert_true(exists("name"));
+	assert_false(exists("name.part"));
+}
+
+static void test_a_directory_for_many_files(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	make_form("name", false);
+	assert_int_equal(open_it(), 0);
+	assert_int_equal(fstat(o.root, &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_int_equal(output_finish(&o, error, sizeof error), 0);
+	output_close(&o);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.finished);
+	assert_int_equal(o.spill, -1);
+}
+
+static void test_our_part_file_is_continued(void **state)
+{
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	output_close(&o);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.existed);
+}
+
+static void test_a_second_bulkhead_is_kept_away(void **state)
+{
+	struct output first;
+
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	first = o;
+	refuses("another bulkhead is downloading");
+	output_close(&first);
+}
+
+static void test_a_foreign_part_is_refused_and_left_alone(void **state)
+{
+	(void)state;
+	write_file("foreign", 7);
+	assert_int_equal(symlinkat("foreign", dir, "name.part"), 0);
+	refuses("is not a plain file");
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	assert_int_equal(linkat(dir, "foreign", dir, "name.part", 0), 0);
+	refuses("second name");
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	assert_int_equal(mkfifoat(dir, "name.part", 0600), 0);
+	refuses("is not a plain file");
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	assert_int_equal(mkdirat(dir, "name.part", 0700), 0);
+	refuses("is not a plain file");
+	assert_int_equal(unlinkat(dir, "name.part", AT_REMOVEDIR), 0);
+	write_file("name.part", TOTAL + 1);
+	refuses("larger than this download");
+	make_form("name", false);
+	refuses("is not a directory");
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	assert_int_equal(symlinkat(".", dir, "name.part"), 0);
+	refuses("is not a directory");
+}
+
+static void test_a_set_id_part_is_refused(void **state)
+{
+	(void)state;
+	write_file("name.part", 1);
+	assert_int_equal(fchmodat(dir, "name.part", 04700, 0), 0);
+	refuses("set-id");
+}
+
+static void test_the_final_name_is_only_read(void **state)
+{
+	(void)state;
+	write_file("name", TOTAL);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.finished);
+	assert_int_equal(fcntl(o.root, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_false(exists("name.part"));
+	output_close(&o);
+	assert_int_equal(unlinkat(dir, "name", 0), 0);
+	write_file("name", TOTAL - 1);
+	refuses("is not this download");
+	assert_int_equal(unlinkat(dir, "name", 0), 0);
+	assert_int_equal(symlinkat("/etc/passwd", dir, "name"), 0);
+	refuses("is there already");
+	assert_false(exists("name.part"));
+}
+
+static void test_an_unsafe_name_in_the_form_is_refused(void **state)
+{
+	(void)state;
+	make_form("../name", true);
+	refuses("not safe");
+	make_form("..", true);
+	refuses("not safe");
+	make_form("a\x1b", true);
+	refuses("not safe");
+}
+
+static void test_long_names_are_cut_at_a_character_with_the_info_hash(void **state)
+{
+	char name[256], part[METAINFO_MAX_NAME + 1];
+	uint8_t hash[20] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef };
+	size_t i;
+
+	(void)state;
+	memset(name, 'x', sizeof name);
+	output_part_name(part, name, 250, hash);
+	assert_int_equal(strlen(part), 255);
+	assert_int_equal(memcmp(part, name, 250), 0);
+	output_part_name(part, name, 251, hash);
+	assert_int_equal(strlen(part), 255);
+	assert_string_equal(part + 233, "~0123456789abcdef.part");
+	for (i = 0; i + 3 <= 255; i += 3)
+		memcpy(name + i, "\xe4\xb8\xad", 3);
+	output_part_name(part, name, 255, hash);
+	assert_true(metainfo_name_is_safe(part, strlen(part)));
+	assert_string_equal(part + 231, "~0123456789abcdef.part");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_new_download_is_a_plain_part_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_finishing_renames_and_replaces_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_directory_for_many_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_our_part_file_is_continued, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_second_bulkhead_is_kept_away, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_foreign_part_is_refused_and_left_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_set_id_part_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_final_name_is_only_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_an_unsafe_name_in_the_form_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_names_are_cut_at_a_character_with_the_info_hash, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
