@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../../parent/options.c"
 #include "../../parent/output.c"
 #include "../../parent/screen.c"
 #include "../../parent/text.c"
