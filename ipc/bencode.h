@@ -4,8 +4,8 @@
  * A cursor walks over a buffer that the caller owns; each step yields one token.
  * Depth and the number of tokens are capped.  Strictness: integers are canonical
  * (no leading zero, no "-0", at most int64), string lengths are canonical and
- * within the buffer, dictionary keys are strings.  Order and duplicates of keys
- * are reported by the caller's own look-ups: see bencode_find().
+ * within the buffer, dictionary keys are strings and none is there twice.  Keys
+ * may be out of order.
  */
 #ifndef IPC_BENCODE_H
 #define IPC_BENCODE_H
@@ -27,7 +27,7 @@ enum bencode_error {
 	BENCODE_TOKENS,
 	BENCODE_KEY,       /* a dictionary key that is no string, or one without a value */
 	BENCODE_TRAILING,  /* bytes after the value */
-	BENCODE_DUPLICATE, /* a key twice in one dictionary (bencode_check only) */
+	BENCODE_DUPLICATE, /* a key twice in one dictionary */
 	BENCODE_UNSORTED,  /* more than BENCODE_MAX_UNSORTED keys in one dictionary that is not in order */
 	BENCODE_ERRORS
 };

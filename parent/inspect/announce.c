@@ -8,12 +8,14 @@
 #include "torrent.h"
 #include "url.h"
 
-static bool known(const struct torrent *t, const struct torrent_url *list, size_t count, const struct url *u)
+/* Whether the URL is in the list; `kind` tells url-list from httpseeds, which are different protocols. */
+static bool known(const struct torrent *t, const struct torrent_url *list, size_t count, const struct url *u, const uint32_t *kind)
 {
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (list[i].url_length == u->length && memcmp(torrent_str(t, list[i].url), u->text, u->length) == 0)
+		if ((!kind || list[i].tier == *kind) && list[i].url_length == u->length &&
+		    memcmp(torrent_str(t, list[i].url), u->text, u->length) == 0)
 			return true;
 	return false;
 }
@@ -48,7 +50,7 @@ bool torrent_add_tracker(struct inspect *in, struct torrent *t, struct text url,
 		warn(in, "tracker entry %u is left out: a URL %s", index, why);
 		return true;
 	}
-	if (known(t, t->trackers, t->tracker_count, &u))
+	if (known(t, t->trackers, t->tracker_count, &u, NULL))
 		return true;
 	if (t->tracker_count >= METAINFO_MAX_TRACKERS) {
 		if (t->tracker_count == METAINFO_MAX_TRACKERS)
@@ -77,7 +79,7 @@ bool torrent_add_webseed(struct inspect *in, struct torrent *t, struct text url,
 		warn(in, "web seed entry %u is left out: a URL %s", index, why);
 		return true;
 	}
-	if (known(t, t->webseeds, t->webseed_count, &u))
+	if (known(t, t->webseeds, t->webseed_count, &u, &kind))
 		return true;
 	return append(in, t, &t->webseeds, &t->webseed_count, &t->webseed_room, METAINFO_MAX_WEBSEEDS, &u, kind);
 }

@@ -26,7 +26,7 @@ void show_magnet(const struct torrent *t, struct out *o);
 /* "2017-03-30 22:51:55 UTC" into out (32 bytes); false when the year is not 1970 to 9999. */
 bool show_date(char out[32], int64_t seconds);
 
-/* A component of an original path, or a path given as `list`; see bencode_next(). */
+/* The original path of a file, read again from the input: a list of strings, or the string of a single file. */
 void show_original(const struct torrent_file *f, const struct inspect *in, struct bencode *list);
 
 #endif

@@ -507,6 +507,9 @@ static void test_web_seeds(void **state)
 	assert_string_equal(webseed(&o, 1), "http://old.example/seed");
 	assert_int_equal(metainfo_webseeds(&o.m)[1].tier, 1);
 	one_free(&o);
+	assert_true(run(&o, "d(httpseeds)l(http://a.example/)e(info)d(length)i5e(name)(x)" PIECES1 "e(url-list)l(http://a.example/)(http://a.example/)ee"));
+	assert_int_equal(o.m.h->webseed_count, 2); /* one of each kind */
+	one_free(&o);
 	assert_true(run(&o, "d(httpseeds)i1e(info)d(length)i5e(name)(x)" PIECES1 "e(url-list)l()(ftp://a/b)i3e(http://a b/)(http://ok.example/a b)ee"));
 	assert_int_equal(o.m.h->webseed_count, 1);
 	assert_string_equal(webseed(&o, 0), "http://ok.example/a%20b");
