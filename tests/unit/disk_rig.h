@@ -212,6 +212,8 @@ static bool rig_turn(struct rig *r)
 
 	(void)channel_flush(&r->net_end);
 	(void)channel_flush(&r->control_end);
+	/* Something is always due, so that no turn waits for ever. */
+	r->d.progress_due = true;
 	r->turn = disk_turn(&r->d, &r->status);
 	while (r->net_end.fd >= 0 && channel_receive(&r->net_end, &p) == CHANNEL_OK)
 		rig_hear(r, &p);
@@ -226,8 +228,6 @@ static bool rig_until(struct rig *r, bool (*done)(const struct rig *))
 	uint64_t end = now_ms() + 10000;
 
 	while (!done(r)) {
-		/* Something is always due, so that no turn waits for ever. */
-		r->d.progress_due = true;
 		if (now_ms() > end || !rig_turn(r))
 			return done(r);
 	}
@@ -258,11 +258,9 @@ static void rig_block(struct rig *r, uint32_t piece, uint32_t block, uint8_t spo
 	struct msg_block m = { .piece = piece, .begin = block * SLOT_BYTES };
 	uint64_t end = now_ms() + 10000;
 
-	while (!r->free_count && now_ms() < end) {
-		r->d.progress_due = true;
+	while (!r->free_count && now_ms() < end)
 		if (!rig_turn(r))
 			return;
-	}
 	if (!r->free_count)
 		abort();
 	m.slot = r->free[--r->free_count];
