@@ -83,7 +83,10 @@ const struct policy_row policy_rows[] = {
 	      IS(3, MAP_PRIVATE)),
 	ALLOW(PARENT, mmap, "the text of inspect, sealed: to read", IS(2, PROT_READ), IS(3, MAP_SHARED)),
 	ALLOW(INSPECT, mmap, "filling the memory file that the parent made", WITHIN(2, PROT_READ | PROT_WRITE), IS(3, MAP_SHARED)),
-	ALLOW(RESOLVER, mmap, "name service modules are loaded when they are first needed", WITHIN(2, PROT_READ | PROT_WRITE | PROT_EXEC),
+	/* The loader: what is executable is a file's, unchanged; what is writable is never executable. */
+	ALLOW(RESOLVER, mmap, "name service modules are loaded when they are first needed: code", WITHIN(2, PROT_READ | PROT_EXEC),
+	      WITH(3, MAP_PRIVATE, MAP_FIXED | MAP_DENYWRITE)),
+	ALLOW(RESOLVER, mmap, "name service modules: data", WITHIN(2, PROT_READ | PROT_WRITE),
 	      WITH(3, MAP_PRIVATE, MAP_FIXED | MAP_DENYWRITE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK)),
 	ALLOW(ALL, munmap, "free() of large blocks"),
 	ALLOW(ALL, mremap, "realloc of large blocks"),

@@ -396,6 +396,7 @@ static bool raise_own_walls(void)
 		return false;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	(void)setsid();
+	(void)!chdir("/");
 	(void)signal(SIGPIPE, SIG_IGN);
 #ifndef SANDBOX_WIDE
 	{

@@ -19,8 +19,8 @@ static const char *const program_names[ROLE_COUNT] = { [ROLE_INSPECT] = "bulkhea
 						       [ROLE_DIALER] = "bulkhead-dialer",     [ROLE_NETPROC] = "bulkhead-netproc",
 						       [ROLE_DISKPROC] = "bulkhead-diskproc" };
 
-/* A plain file that not everybody may change, or -1. */
-static int open_program(const char *folder, const char *name)
+/* A plain file that not everybody may change, of root, the user or whoever made the main program; or -1. */
+static int open_program(const char *folder, const char *name, uid_t maker)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -31,7 +31,7 @@ static int open_program(const char *folder, const char *name)
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_mode & S_IWOTH || (st.st_uid != 0 && st.st_uid != geteuid())) {
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_mode & S_IWOTH || (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != maker)) {
 		log_line(LOG_WARN, TOPIC_WALL, "%s is no program that can be trusted: writable for others, or somebody else's", path);
 		close(fd);
 		return -1;
@@ -43,9 +43,13 @@ void launcher_find_programs(struct launcher_programs *p)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	uid_t maker = geteuid();
+	struct stat st;
 	char *slash;
 	size_t i;
 
+	if (stat("/proc/self/exe", &st) == 0)
+		maker = st.st_uid;
 	self[n > 0 ? n : 0] = 0;
 	slash = strrchr(self, '/');
 	if (slash)
@@ -55,9 +59,9 @@ void launcher_find_programs(struct launcher_programs *p)
 		if (!program_names[i])
 			continue;
 		if (slash)
-			p->fd[i] = open_program(self, program_names[i]);
+			p->fd[i] = open_program(self, program_names[i], maker);
 		if (p->fd[i] < 0)
-			p->fd[i] = open_program(LIBEXECDIR, program_names[i]);
+			p->fd[i] = open_program(LIBEXECDIR, program_names[i], maker);
 	}
 }
 

@@ -605,7 +605,7 @@ const struct attempt attempts[] = {
 	REFUSED(ALL | P, make_link), REFUSED(ALL | P, make_symlink), REFUSED(ALL | P, make_directory), REFUSED(ALL | P, make_node), REFUSED(ALL | P, remove_file),
 	REFUSED(ALL | P, rename_file), REFUSED(ALL | P, truncate_file), REFUSED(ALL | P, watch),
 	/* memory */
-	REFUSED((ALL & ~R) | P, map_wx), REFUSED((ALL & ~R) | P, map_x), REFUSED(ALL | P, map_x_high), REFUSED(ALL | P, protect_x), REFUSED(ALL | P, protect_x_high),
+	REFUSED(ALL | P, map_wx), REFUSED(ALL | P, map_x), REFUSED(ALL | P, map_x_high), REFUSED(ALL | P, protect_x), REFUSED(ALL | P, protect_x_high),
 	REFUSED(ALL | P, protect_x_key), REFUSED(ALL, memory_file), REFUSED(ALL | P, shared_segment), REFUSED(ALL | P, fault_handler),
 	/* slots */
 	REFUSED(N | K, slots_grow), REFUSED(N | K, slots_shrink), REFUSED(N | K, slots_punch), REFUSED(N | K, slots_allocate),

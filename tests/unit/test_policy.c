@@ -283,6 +283,9 @@ static void test_no_role_maps_code_but_the_resolver(void **state)
 		assert_refused(roles[i], SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, 4, 0);
 		assert_refused(roles[i], SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull, 0);
 	}
+	assert_allowed(ROLE_RESOLVER, SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED | MAP_DENYWRITE, 4, 0);
+	assert_refused(ROLE_RESOLVER, SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE, 4, 0);
+	assert_refused(ROLE_RESOLVER, SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull, 0);
 	assert_allowed(ROLE_DISKPROC, SYS_mmap, 0, 4096, PROT_READ, MAP_SHARED, 4, 0);
 	assert_refused(ROLE_DISKPROC, SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
 	assert_refused(ROLE_NETPROC, SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
