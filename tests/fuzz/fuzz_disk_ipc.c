@@ -1,0 +1,174 @@
+/*
+ * fuzz_disk_ipc.c - a hostile netproc: packets of any content at diskproc's data channel.
+ *
+ * The input is a list of records: an opcode, then its bytes.  Whatever comes,
+ * memory stays in the budget, and no byte reaches a file that is not the
+ * payload's.
+ */
+#include <signal.h>
+
+#include "../unit/disk_rig.h"
+
+#define PIECE (48u * 1024u + 100u)
+
+static const struct fixture_file files[] = { { "d/a", 70000, 0 }, { "d/e", 0, 0 }, { "b", 200000, 0 }, { "p", 50000, METAINFO_FILE_PAD }, { "c", 9, 0 } };
+static struct rig rig;
+
+static void begin(void)
+{
+	rig_make(&rig, files, ARRAY_LEN(files), PIECE, false);
+	rig_start(&rig, false, false, 4 * PIECE);
+	if (!rig_until(&rig, rig_told))
+		abort();
+}
+
+/* A new conversation with the same threads, slots and files: what is verified is forgotten. */
+static void again(void)
+{
+	struct store *s = &rig.d.store;
+	int pair[2];
+
+	store_forget(s);
+	if (s->open_count || s->memory_bytes || channel_pair(pair) < 0)
+		abort();
+	memset(s->have, 0, bitfield_bytes(rig.m.h->piece_count));
+	s->verified_pieces = s->rejected_pieces = 0;
+	s->verified_bytes = 0;
+	s->hold = rig.d.stopping = false;
+	rig.d.stage = STAGE_RUN;
+	channel_close(&rig.d.net);
+	channel_close(&rig.net_end);
+	channel_init(&rig.d.net, pair[0], rig.epoch, false, "netproc");
+	channel_init(&rig.net_end, pair[1], rig.epoch, false, "diskproc");
+	rig.d.net_state = NET_OPEN;
+	rig.heard_count = 0;
+}
+
+/* Each byte on disk is the payload's, or a hole's. */
+static void check_files(void)
+{
+	static const char *const names[] = { "d/a", NULL, "b", NULL, "c" };
+	static uint8_t is[200000], ought[ARRAY_LEN(names)][200000], zero[512];
+	static bool made;
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		const struct metainfo_file *f = &metainfo_files(&rig.m)[i];
+		int fd = names[i] ? openat(rig.root, names[i], O_RDONLY) : -1;
+		size_t n, at, k;
+
+		if (!made)
+			fixture_payload(&rig.m, ought[i], f->offset, (size_t)f->length);
+		if (fd < 0)
+			continue;
+		n = (size_t)pread(fd, is, sizeof is, 0);
+		close(fd);
+		if (n != f->length)
+			abort();
+		for (at = 0; at < n; at += k) {
+			k = n - at < sizeof zero ? n - at : sizeof zero;
+			if (!memcmp(is + at, ought[i] + at, k) || !memcmp(is + at, zero, k))
+				continue;
+			for (size_t j = at; j < at + k; j++)
+				if (is[j] && is[j] != ought[i][j])
+					abort();
+		}
+	}
+	made = true;
+}
+
+/* The next bytes of the input, zeros when it is used up. */
+static void take(const uint8_t **p, size_t *left, void *out, size_t n)
+{
+	size_t k = n < *left ? n : *left;
+
+	memset(out, 0, n);
+	memcpy(out, *p, k);
+	*p += k;
+	*left -= k;
+}
+
+static enum channel_result play_record(const uint8_t **p, size_t *left)
+{
+	uint8_t op[4];
+	enum channel_result r = CHANNEL_OK;
+
+	take(p, left, op, sizeof op);
+	switch (op[0] % 6) {
+	case 0: { /* a block that exists */
+		struct msg_block m = { .piece = op[1] % rig.m.h->piece_count, .begin = op[2] % 4 * SLOT_BYTES, .slot = op[3] };
+
+		m.length = min_u32(SLOT_BYTES, metainfo_piece_bytes(&rig.m, m.piece) - min_u32(m.begin, metainfo_piece_bytes(&rig.m, m.piece)));
+		fixture_payload(&rig.m, slot_at(&rig.slots, m.slot), (uint64_t)m.piece * PIECE + m.begin, m.length);
+		*slot_at(&rig.slots, m.slot) = (uint8_t)(*slot_at(&rig.slots, m.slot) + (op[2] >> 6 == 3));
+		(void)!channel_push(&rig.net_end, MSG_BLOCK, &m);
+		break;
+	}
+	case 1: { /* any block */
+		struct msg_block m;
+
+		take(p, left, &m, sizeof m);
+		(void)!channel_push(&rig.net_end, MSG_BLOCK, &m);
+		break;
+	}
+	case 2: {
+		struct msg_spill m = { .piece = op[1] % (rig.m.h->piece_count + 1) };
+
+		(void)!channel_push(&rig.net_end, MSG_SPILL, &m);
+		break;
+	}
+	case 3: { /* any packet */
+		uint8_t bytes[PACKET_MAX + 8];
+		size_t n = (size_t)op[1] | (size_t)op[2] << 8;
+
+		n = n < sizeof bytes ? n : sizeof bytes;
+		take(p, left, bytes, n);
+		(void)channel_flush(&rig.net_end);
+		(void)!write(rig.net_end.fd, bytes, n);
+		break;
+	}
+	case 4: /* time passes */
+		(void)channel_flush(&rig.net_end);
+		r = disk_serve_net(&rig.d);
+		break;
+	default:
+		(void)channel_flush(&rig.net_end);
+		r = disk_serve_net(&rig.d);
+		disk_results(&rig.d);
+		break;
+	}
+	if (rig.d.store.memory_bytes > rig.d.store.budget_bytes)
+		abort();
+	return r;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	enum channel_result r = CHANNEL_OK;
+	struct packet p;
+	uint64_t end;
+
+	if (!rig.running)
+		begin();
+	again();
+	signal(SIGPIPE, SIG_IGN);
+	while (bytes && (r == CHANNEL_OK || r == CHANNEL_EMPTY)) {
+		r = play_record(&data, &bytes);
+		while (channel_receive(&rig.net_end, &p) == CHANNEL_OK)
+			;
+	}
+	(void)channel_flush(&rig.net_end);
+	if (r == CHANNEL_OK || r == CHANNEL_EMPTY)
+		(void)!disk_serve_net(&rig.d);
+	end = now_ms() + 5000;
+	while (pool_busy(rig.d.pool) || rig.d.done) {
+		disk_results(&rig.d);
+		while (channel_receive(&rig.net_end, &p) == CHANNEL_OK)
+			;
+		if (now_ms() > end)
+			abort();
+	}
+	check_files();
+	return 0;
+}
