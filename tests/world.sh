@@ -49,16 +49,17 @@ start() { # who
 		cp -r "$here/../ipc" "$here/../parent" "$tmp/copy/" # some tests read the message table and the policy
 		cp "$build"/bulkhead* "$tmp/copy/build/"
 		chmod -R a+rX "$tmp/copy"
-		chown "$uid:$uid" "$tmp/$w"
+		# theirs: in their user namespace root is nobody, and nobody's programs are not run
+		chown -R "$uid:$uid" "$tmp/copy" "$tmp/$w"
 		local arguments=("${@//$here/$tmp/copy/tests}")
 		(cd "$tmp/$w" && exec env -i PATH="$PATH" HOME="$tmp/$w" TMPDIR="$tmp/$w" LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 BULKHEAD_SAN="${BULKHEAD_SAN:-}" \
 			ASAN_OPTIONS="${ASAN_OPTIONS:-}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-}" BULKHEAD="$tmp/copy/build/bulkhead" SUITE="$name as $w" \
 			setpriv --reuid "$uid" --regid "$uid" --clear-groups --bounding-set=-all --inh-caps=-all \
-			timeout -k 10 "$limit" "$python" -m pytest "${arguments[@]}") >"$tmp/$w.log" 2>&1 </dev/null &
+			timeout -k 10 "$limit" "$python" -m pytest --maxfail=40 "${arguments[@]}") >"$tmp/$w.log" 2>&1 </dev/null &
 		;;
 	*)
 		(cd "$tmp/$w" && exec env TMPDIR="$tmp/$w" LANG=C.UTF-8 BULKHEAD="$build/bulkhead" SUITE="$name as $w" \
-			timeout -k 10 "$limit" "$python" -m pytest "$@") >"$tmp/$w.log" 2>&1 </dev/null &
+			timeout -k 10 "$limit" "$python" -m pytest --maxfail=40 "$@") >"$tmp/$w.log" 2>&1 </dev/null &
 		;;
 	esac
 	pids="$pids $!"
