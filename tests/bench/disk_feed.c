@@ -3,10 +3,12 @@
  * the program, feeds it all blocks of a made-up torrent through the slots as
  * fast as they come back, and prints CPU and wall per GiB.
  *
- *	disk_feed [-p piece KiB] [-n MiB] [-t threads] [-f files] [-c] [-v] PROGRAM DIRECTORY
+ *	disk_feed [-p piece KiB] [-n MiB] [-t threads] [-f files] [-1] [-c] [-w] [-r] [-v] PROGRAM DIRECTORY
  *
  * -c: the data is there already (run it before with the same numbers): measures
- * the check.  The directory should be on tmpfs.  Not a test: nothing is judged
+ * the check.  -1: a single file, by its descriptor.  -w: every eighth piece is
+ * spilled after its first block.  -r: netproc is replaced by a new one halfway.
+ * The directory should be on tmpfs.  Not a test: nothing is judged
  * but that all pieces verify and DISK_COMPLETE comes.
  */
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bitfield.h"
 #include "channel.h"
 #include "compartment.h"
 #include "slots.h"
@@ -35,7 +38,9 @@ struct feed {
 	struct { uint32_t piece, block; bool used; } open[OPEN_PIECES];
 	uint64_t used_bytes, budget_bytes; /* of pieces without a verdict */
 	bool told, complete, failed;
-	bool verbose;
+	bool verbose, single, spills, replace;
+	uint8_t *have; /* bitfield, of HAVE_BITS */
+	uint32_t epoch;
 };
 
 static void die(const char *what)
@@ -118,32 +123,69 @@ static void wait_for(struct feed *f, enum message_type type)
 	}
 }
 
+/* A netproc's channel and slots, for diskproc to take. */
+static void pass_netproc(struct feed *f)
+{
+	int net[2], slots = slots_create(&f->slots, SLOT_COUNT);
+	uint32_t i;
+
+	if (slots < 0 || channel_pair(net) < 0)
+		die("slots");
+	f->epoch++;
+	pass(f, SETUP_DISK, net[1], f->epoch);
+	pass(f, SETUP_SLOTS, slots, 0);
+	channel_init(&f->net, net[0], f->epoch, false, "diskproc");
+	f->free_count = 0;
+	for (i = 0; i < SLOT_COUNT; i++)
+		f->free[f->free_count++] = i;
+	f->told = false;
+}
+
 static void set_up(struct feed *f, const char *dir, uint32_t threads, bool check)
 {
 	struct msg_disk_options o = { .budget_bytes = f->budget_bytes, .threads = threads, .max_open_files = 64, .check_existing = check };
 	struct msg_setup_end end = { 0 };
 	struct msg_go go = { 0 };
-	int net[2], slots = slots_create(&f->slots, SLOT_COUNT), root, spill;
+	int root, spill;
 
-	if (slots < 0 || channel_pair(net) < 0)
-		die("slots");
 	wait_for(f, MSG_HELLO);
 	pass(f, SETUP_FORM, sealed_form(&f->m), 0);
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	spill = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (root < 0 || spill < 0)
 		die(dir);
-	pass(f, SETUP_ROOT, root, 0);
+	if (f->single) {
+		int one = openat(root, "single.part", O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+
+		if (one < 0)
+			die("single.part");
+		close(root);
+		pass(f, SETUP_FILE, one, 0);
+	} else {
+		pass(f, SETUP_ROOT, root, 0);
+	}
 	pass(f, SETUP_SPILL, spill, 0);
-	pass(f, SETUP_DISK, net[1], 1);
-	pass(f, SETUP_SLOTS, slots, 0);
-	channel_init(&f->net, net[0], 1, false, "diskproc");
+	pass_netproc(f);
 	if (channel_push(&f->control, MSG_DISK_OPTIONS, &o) < 0 || channel_push(&f->control, MSG_SETUP_END, &end) < 0 ||
 	    channel_flush(&f->control) < 0)
 		die("set-up");
 	wait_for(f, MSG_READY);
 	if (channel_push(&f->control, MSG_GO, &go) < 0 || channel_flush(&f->control) < 0)
 		die("GO");
+}
+
+/* The old netproc dies, with all that it had open. */
+static void replace_netproc(struct feed *f)
+{
+	channel_close(&f->net);
+	slots_detach(&f->slots);
+	memset(f->open, 0, sizeof f->open);
+	f->next_piece = 0;
+	f->used_bytes = 0;
+	f->replace = false;
+	pass_netproc(f);
+	if (channel_flush(&f->control) < 0)
+		die("a new netproc");
 }
 
 static void on_net(struct feed *f, const struct packet *p)
@@ -159,7 +201,11 @@ static void on_net(struct feed *f, const struct packet *p)
 		} else if (p->type == MSG_HAVE_END) {
 			f->told = true;
 			f->verified = ((const struct msg_have_end *)packet_message(p, i))->verified_pieces;
-		} else if (p->type != MSG_HAVE_BITS) {
+		} else if (p->type == MSG_HAVE_BITS) {
+			const struct msg_have_bits *b = packet_message(p, i);
+
+			memcpy(f->have + b->first_piece / 8, b->bits, bitfield_bytes(b->pieces));
+		} else if (p->type != MSG_SPILLED) {
 			fprintf(stderr, "disk_feed: %s\n", message_rows[p->type].name);
 			f->failed = true;
 		}
@@ -172,6 +218,8 @@ static bool feed_block(struct feed *f, uint32_t i)
 	uint32_t bytes;
 	struct msg_block m;
 
+	while (f->next_piece < f->m.h->piece_count && bitfield_get(f->have, f->next_piece))
+		f->next_piece++;
 	if (!f->open[i].used) {
 		if (f->next_piece == f->m.h->piece_count || f->budget_bytes - f->used_bytes < f->m.h->piece_length)
 			return false;
@@ -190,6 +238,12 @@ static bool feed_block(struct feed *f, uint32_t i)
 		die("BLOCK");
 	if (m.begin + m.length == bytes)
 		f->open[i].used = false;
+	else if (f->spills && !m.begin && m.piece % 8 == 0) {
+		struct msg_spill spill = { .piece = m.piece };
+
+		if (channel_push(&f->net, MSG_SPILL, &spill) < 0)
+			die("SPILL");
+	}
 	return true;
 }
 
@@ -208,6 +262,8 @@ static void run(struct feed *f)
 			} else
 				idle++;
 		}
+		if (f->replace && f->verified > f->m.h->piece_count / 2)
+			replace_netproc(f);
 		if (channel_flush(&f->net) < 0)
 			die("diskproc is gone");
 		if (channel_wants_write(&f->net))
@@ -245,27 +301,32 @@ int main(int argc, char **argv)
 	double gib;
 	pid_t pid;
 
-	while ((c = getopt(argc, argv, "p:n:t:f:cv")) != -1) {
+	while ((c = getopt(argc, argv, "p:n:t:f:1cwrv")) != -1) {
 		switch (c) {
 		case 'p': piece_kib = (uint32_t)atoi(optarg); break;
 		case 'n': mib = (uint32_t)atoi(optarg); break;
 		case 't': threads = (uint32_t)atoi(optarg); break;
 		case 'f': count = (uint32_t)atoi(optarg); break;
 		case 'c': check = true; break;
+		case '1': f.single = true; break;
+		case 'w': f.spills = true; break;
+		case 'r': f.replace = true; break;
 		case 'v': f.verbose = true; break;
 		default: return 2;
 		}
 	}
-	if (argc - optind != 2 || count < 1 || count > 1000 || !piece_kib || !mib)
+	if (argc - optind != 2 || count < 1 || count > 1000 || (f.single && count > 1) || !piece_kib || !mib)
 		return 2;
 	for (i = 0; i < count; i++) {
-		snprintf(names[i], sizeof names[i], "dir%u/file%u", i % 10, i);
+		if (f.single)
+			snprintf(names[i], sizeof names[i], "single");
+		else
+			snprintf(names[i], sizeof names[i], "dir%u/file%u", i % 10, i);
 		files[i] = (struct fixture_file){ names[i], ((uint64_t)mib << 20) / count, 0 };
 	}
-	fixture_form(&f.m, files, count, piece_kib << 10, false);
+	fixture_form(&f.m, files, count, piece_kib << 10, f.single);
+	f.have = calloc(1, bitfield_bytes(f.m.h->piece_count));
 	f.budget_bytes = max_u64(64u << 20, 4ull * f.m.h->piece_length);
-	for (i = 0; i < SLOT_COUNT; i++)
-		f.free[f.free_count++] = i;
 	if (channel_pair(pair) < 0)
 		die("socketpair");
 	pid = start(argv[optind], pair[1]);
