@@ -131,7 +131,7 @@ static bool limit_files(enum role role)
 {
 	switch (role) {
 	case ROLE_NETPROC:
-		return limit(RLIMIT_NOFILE, 4096); /* peers, trackers */
+		return limit(RLIMIT_NOFILE, 5120); /* the most that --max-peers allows, and trackers, web seeds, channels */
 	case ROLE_DISKPROC:
 	case ROLE_DIALER:
 		return limit(RLIMIT_NOFILE, 1024);
