@@ -164,7 +164,7 @@ static void prepare(struct download *d)
 		return;
 	}
 	screen_safe(d->name, sizeof d->name, metainfo_str(&d->m, d->m.h->name), d->m.h->name.length);
-	if (output_open(&d->out, d->x->dir, d->x->o->dir, &d->m, error, sizeof error) < 0) {
+	if (output_open(&d->out, d->x->dir, d->x->o->dir, &d->m, d->x->root, error, sizeof error) < 0) {
 		download_fail(d, STATUS_STORAGE, "%s", error);
 		return;
 	}

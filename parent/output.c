@@ -103,8 +103,7 @@ static int make_part(struct output *o, const char *dir_name, char *error, size_t
 	}
 	if (o->root < 0)
 		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
-	/* Started as root: what appears belongs to whom the directory belongs to. */
-	if (geteuid() == 0 && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
+	if (o->give && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
 		saved = errno;
 		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
 		return refuse(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, dir_name, strerror(saved));
@@ -195,7 +194,7 @@ static int open_spill(struct output *o, const char *dir_name, char *error, size_
 	return refuse(error, room, "cannot make a temporary file in '%s': %s", dir_name, strerror(errno));
 }
 
-int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, char *error, size_t room)
+int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, bool give, char *error, size_t room)
 {
 	const char *name = metainfo_str(m, m->h->name);
 	size_t length = m->h->name.length;
@@ -204,6 +203,7 @@ int output_open(struct output *o, int dir, const char *dir_name, const struct me
 
 	output_init(o);
 	o->dir = dir;
+	o->give = give;
 	o->single = m->h->flags & METAINFO_SINGLE;
 	/* The form was made by inspect, which may be anyone's by now. */
 	if (length > METAINFO_MAX_NAME || !metainfo_name_is_safe(name, length))

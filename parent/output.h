@@ -15,7 +15,7 @@ struct output {
 	int dir;   /* the output directory; not owned */
 	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory); NAME itself when `finished` */
 	int spill; /* owned: an unnamed file for pieces that must wait; -1 when `finished` */
-	bool single;
+	bool single, give;
 	bool existed;  /* NAME.part was there: all of it must be checked */
 	bool finished; /* NAME is there: it is only read */
 	char name[METAINFO_MAX_NAME + 1];
@@ -28,9 +28,10 @@ void output_init(struct output *o);
 /*
  * Opens or makes what m needs in the directory.  Takes the lock (flock) that
  * keeps a second bulkhead away.  0; or -1 with one line in `error`.  dir_name
- * is for that line only.
+ * is for that line only.  give: what is made is given to the owner of the
+ * directory (started as root).
  */
-int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
+int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, bool give, char *error, size_t room) MUST_CHECK;
 
 /* NAME.part -> NAME, replacing nothing, and the directory synced.  0, or -1 with one line in `error`. */
 int output_finish(struct output *o, char *error, size_t room) MUST_CHECK;

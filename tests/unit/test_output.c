@@ -39,7 +39,7 @@ static void make_form(const char *name, bool single)
 static int open_it(void)
 {
 	error[0] = 0;
-	return output_open(&o, dir, folder, &m, error, sizeof error);
+	return output_open(&o, dir, folder, &m, false, error, sizeof error);
 }
 
 static void refuses(const char *words)
