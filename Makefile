@@ -43,7 +43,7 @@ BUILD_HASH := $(shell cat ipc/*.h | sha256sum | cut -c1-32)
 
 CPPFLAGS += -D_GNU_SOURCE -Iipc -DBULKHEAD_VERSION='"$(VERSION)"' -DBUILD_HASH='"$(BUILD_HASH)"' \
 	-DLIBEXECDIR='"$(PREFIX)/libexec/bulkhead"'
-ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(CPPFLAGS) -MMD -MP
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(CPPFLAGS) -MMD -MP
 
 IPC := $(wildcard ipc/*.c)
 SRC_bulkhead := $(wildcard parent/*.c)
@@ -76,12 +76,18 @@ $(BUILD)/$(1): $(call obj,$(SRC_$(1))) $(BUILD)/libipc.a
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-$(BUILD)/obj/%.o: %.c
+# A build folder holds one build: with other flags all of it is made anew.
+$(BUILD)/flags: .flags
+	@mkdir -p $(@D)
+	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS) $(LINK))' | cmp -s - $@ || echo '$(CC) $(subst ','\'',$(ALL_CFLAGS) $(LINK))' >$@
+.flags:
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-# The header hash is compiled in wherever it is used.
-$(BUILD)/obj/ipc/compartment.o $(BUILD)/obj/parent/supervise.o: $(wildcard ipc/*.h)
+# The hash over the headers is in one place.
+$(BUILD)/obj/ipc/build.o: $(wildcard ipc/*.h)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
@@ -102,5 +108,5 @@ clean:
 help:
 	@echo 'all demo check deps install fuzz bench clean; SAN=address,undefined  SAN=thread  KILL=1  COV=1'
 
-.PHONY: all deps install clean help
+.PHONY: all deps install clean help .flags
 .DEFAULT_GOAL := all

@@ -134,20 +134,11 @@ static void say(struct compartment *c, enum message_type type, const void *messa
 		fail(c, message_rows[type].name, "the parent is gone");
 }
 
-static uint8_t hex_digit(char h)
-{
-	return (uint8_t)(h <= '9' ? h - '0' : h - 'a' + 10);
-}
-
 static void say_hello(struct compartment *c)
 {
-	static const char hash[] = BUILD_HASH;
 	struct msg_hello m = { .role = (uint32_t)c->role };
-	size_t i;
 
-	_Static_assert(sizeof hash == 2 * sizeof m.build + 1, "32 hex digits");
-	for (i = 0; i < sizeof m.build; i++)
-		m.build[i] = (uint8_t)(hex_digit(hash[2 * i]) << 4 | hex_digit(hash[2 * i + 1]));
+	build_hash(m.build);
 	say(c, MSG_HELLO, &m);
 }
 

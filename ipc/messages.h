@@ -375,6 +375,9 @@ struct message_row {
 };
 extern const struct message_row message_rows[MSG_TYPES];
 
+/* Which build this is: a hash over the headers of ipc, for HELLO. */
+void build_hash(uint8_t out[16]);
+
 /* "NETPROC" -> "netproc": the name of a role as people see it. */
 const char *role_name(enum role role);
 

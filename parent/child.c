@@ -114,25 +114,18 @@ void child_setup_end(struct child *c)
 		c->state = CHILD_LOCKING;
 }
 
-static uint8_t hex_digit(char h)
-{
-	return (uint8_t)(h <= '9' ? h - '0' : h - 'a' + 10);
-}
-
 int child_on_hello(void *self, const void *message, int fd)
 {
-	static const char hash[] = BUILD_HASH;
 	const struct msg_hello *m = message;
 	struct child *c = self;
-	size_t i;
+	uint8_t ours[sizeof m->build];
 
 	(void)fd;
-	_Static_assert(sizeof hash == 2 * sizeof m->build + 1, "32 hex digits");
-	for (i = 0; i < sizeof m->build; i++)
-		if (m->build[i] != (uint8_t)(hex_digit(hash[2 * i]) << 4 | hex_digit(hash[2 * i + 1]))) {
-			child_kill(c, "is of another build");
-			return 0;
-		}
+	build_hash(ours);
+	if (memcmp(m->build, ours, sizeof ours)) {
+		child_kill(c, "is of another build");
+		return 0;
+	}
 	if (m->role != (uint32_t)c->role) {
 		child_kill(c, "says that it is another");
 		return 0;
