@@ -8,8 +8,9 @@
  * -c: the data is there already (run it before with the same numbers): measures
  * the check.  -1: a single file, by its descriptor.  -w: every eighth piece is
  * spilled after its first block.  -r: netproc is replaced by a new one halfway.
- * The directory should be on tmpfs.  Not a test: nothing is judged
- * but that all pieces verify and DISK_COMPLETE comes.
+ * The directory should be on tmpfs.  Not a test: nothing is judged but that all
+ * pieces verify and DISK_COMPLETE comes.  To build it:
+ *	cc -std=gnu11 -D_GNU_SOURCE -O2 -Iipc tests/bench/disk_feed.c build/libipc.a -lcrypto -lseccomp -o build/disk_feed
  */
 #include <errno.h>
 #include <fcntl.h>
