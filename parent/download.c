@@ -47,8 +47,12 @@ void download_close(struct download *d)
 
 	for (i = 0; i < EDGES; i++)
 		feed_close_edge(&d->edge[i]);
-	for (i = 0; i < ROLE_COUNT; i++)
+	for (i = 0; i < ROLE_COUNT; i++) {
 		channel_close(&d->child[i].control);
+		if (d->child[i].listener >= 0)
+			close(d->child[i].listener);
+		d->child[i].listener = -1;
+	}
 	output_close(&d->out);
 	if (d->input >= 0)
 		close(d->input);
