@@ -32,7 +32,12 @@ def given(swarm, blocks):
     """Lets that many blocks through, and waits until they are through and were stored."""
     want = swarm.given + blocks
     swarm.allow(blocks)
-    process.wait_for(lambda: swarm.given >= want, 15, "%d blocks were asked for" % want)
+    running = [r for r in process.STARTED if isinstance(r, process.Run)]
+
+    def enough():
+        assert any(r.p.poll() is None for r in running), "it ended: " + running[-1].told()
+        return swarm.given >= want
+    process.wait_for(enough, 15, "%d blocks were asked for" % want)
     time.sleep(0.5)
 
 
@@ -476,7 +481,8 @@ def test_descriptors_of_the_caller_are_not_passed_on(tmp_path, outdir, data):
         p = subprocess.Popen([client.PROGRAM, "get", "-q", "-d", str(outdir), "--no-trackers", "--timeout", "20", "--peer", "%s:%d" % swarm.addresses[0], data.torrent],
                              close_fds=False, stdin=subprocess.DEVNULL)
         try:
-            given(swarm, 10)
+            swarm.allow(10)
+            process.wait_for(lambda: swarm.given >= 10, 15, "10 blocks were asked for")
             holders = []
             for pid in process.children(p.pid):
                 if pid == p.pid:
