@@ -411,9 +411,9 @@ void download_inspect(struct download *d, bool ahead)
 	}
 	if (x->o->command == COMMAND_SHOW || !choose_ids(d, ROLE_RESOLVER, ROLE_COUNT - ROLE_RESOLVER))
 		return;
-	/* As root diskproc's id depends on what inspect finds. */
+	d->ahead = ahead;
 	if (ahead)
-		feed_launch(d, x->root ? 1u << ROLE_DISKPROC : 0);
+		feed_launch(d, ~(1u << ROLE_NETPROC));
 }
 
 void download_start(struct download *d)
@@ -613,6 +613,11 @@ void download_advance(struct download *d)
 		if (inspect->state == CHILD_HELD && (d->x->locked || d->x->o->command == COMMAND_GET)) {
 			child_go(inspect);
 			inspect->deadline_ms = d->x->now_ms + INSPECT_MS;
+		}
+		/* As root diskproc's id depends on what inspect finds. */
+		if (d->ahead && (inspect->check_tag || inspect->state >= CHILD_HELD)) {
+			d->ahead = false;
+			feed_launch(d, d->x->root ? 1u << ROLE_DISKPROC : 0);
 		}
 		return;
 	case DOWNLOAD_STARTING:

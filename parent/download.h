@@ -60,6 +60,7 @@ struct download {
 	char name[1100];    /* for people: the torrent's name escaped, or the source */
 	struct output out;
 	bool disk_only;     /* nothing to fetch: only diskproc is started */
+	bool ahead;         /* the others are still to be started while inspect works */
 	uint32_t ids[ROLE_COUNT]; /* as root: uid and gid of each role */
 	uint32_t disk_gid;  /* as root: diskproc's group, when it is not the id; 0: it is */
 	int mount;          /* as root: the directory with its owner mapped; owned; -1 */
