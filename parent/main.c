@@ -1,16 +1,36 @@
 /*
  * main.c - bulkhead: the command that the user runs, and the parent of all compartments.
  */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "options.h"
 #include "screen.h"
 #include "supervise.h"
+
+/* Whoever started us without some of them would have our files take their places, and our words written there. */
+static bool standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
 
 int main(int argc, char **argv)
 {
 	static struct options o;
 	char error[512];
-	int status = options_parse(&o, argc, argv, error, sizeof error);
+	int status;
 
+	if (!standard_streams())
+		return STATUS_FAILED;
+	status = options_parse(&o, argc, argv, error, sizeof error);
 	screen_open(&o);
 	if (status) {
 		screen_error("%s", error);

@@ -15,7 +15,7 @@
 #define DRAW_MS 200u    /* the progress line, at most so often */
 #define PLAIN_MS 10000u /* a plain line */
 #define JSON_MS 1000u   /* a progress event */
-#define LINE_BYTES 4096u
+#define LINE_BYTES 8192u
 #define JSON_BYTES (40u * 1024u) /* a path of 4096 bytes in escapes, and room */
 
 static struct {
@@ -125,17 +125,17 @@ static void line(const char *text, size_t length)
 	(void)put(2, out, t.length);
 }
 
+/* Whoever wrote the words escaped what is a stranger's; that nothing raw gets out does not depend on it. */
 static void PRINTF_LIKE(2, 0) say(const char *prefix, const char *fmt, va_list ap)
 {
-	char out[LINE_BYTES];
+	char raw[LINE_BYTES / 4], out[LINE_BYTES];
 	struct text t;
-	int n;
+	int n = vsnprintf(raw, sizeof raw, fmt, ap);
 
 	text_init(&t, out, sizeof out);
 	text_addf(&t, "%s", prefix);
-	n = vsnprintf(out + t.length, sizeof out - t.length, fmt, ap);
 	if (n > 0)
-		t.length += min_u64((uint64_t)n, sizeof out - t.length - 1);
+		text_add_safe(&t, raw, min_u64((uint64_t)n, sizeof raw - 1), screen.utf8);
 	line(out, t.length);
 }
 
