@@ -2,7 +2,7 @@
  * download.c - see download.h: the state machine of one SOURCE.
  *
  * inspecting.c has what happens around inspect; feed.c what each compartment
- * is given.  Nothing here waits: everything happens on an answer of the
+ * is given; hear.c what it may say.  Nothing here waits: everything happens on an answer of the
  * launcher, a message, a death or a deadline.
  */
 #include "download.h"
@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "feed.h"
+#include "hear.h"
 #include "inspecting.h"
-#include "slots.h"
 
 #define SECOND_MS 1000u
 /* A hostile torrent may keep inspect busy; its own limits are far below this. */
@@ -121,8 +121,7 @@ void download_interrupt(struct download *d, bool at_once)
 		child_kill(&d->child[i], NULL);
 }
 
-/* Everything is verified and synced: the one rename. */
-static void complete(struct download *d)
+void download_complete(struct download *d)
 {
 	char error[1000], took[32];
 	struct text t;
@@ -149,216 +148,13 @@ static void complete(struct download *d)
 	finish(d, STATUS_COMPLETE, GOODBYE_MS);
 }
 
-/* ---- what compartments send */
-
-static struct download *download_of(struct child *c)
-{
-	/* The child is element `role` of its download's array. */
-	return (struct download *)(void *)((char *)(c - c->role) - offsetof(struct download, child));
-}
-
-static int on_slots(void *self, const void *message, int fd)
-{
-	const struct msg_slots *m = message;
-	struct download *d = download_of(self);
-
-	if (m->count != SLOT_COUNT) {
-		close(fd);
-		return -1;
-	}
-	if (d->slots >= 0)
-		close(d->slots);
-	d->slots = fd;
-	feed_slots_changed(d);
-	return 0;
-}
-
-static int on_net_stats(void *self, const void *message, int fd)
-{
-	const struct msg_net_stats *m = message;
-	struct download *d = download_of(self);
-
-	(void)fd;
-	if (m->received_bytes > d->net.received_bytes)
-		d->moved_ms = d->x->now_ms;
-	d->net = *m;
-	return 0;
-}
-
-static int on_tracker_event(void *self, const void *message, int fd)
-{
-	const struct msg_tracker_event *m = message;
-	struct download *d = download_of(self);
-	static const char *const schemes[] = { "", "http", "https", "udp", "other" };
-	const struct metainfo_url *u;
-	char host[METAINFO_MAX_HOST + 1], url[METAINFO_MAX_HOST + 32], line[LOG_TEXT_MAX];
-	struct text t;
-
-	(void)fd;
-	if (m->tracker >= d->m.h->tracker_count || m->length > sizeof m->text)
-		return -1;
-	u = &metainfo_trackers(&d->m)[m->tracker];
-	/* Only this much of it: paths and queries carry passkeys. */
-	screen_safe(host, sizeof host, metainfo_str(&d->m, u->host), u->host.length);
-	snprintf(url, sizeof url, strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", schemes[u->scheme < ARRAY_LEN(schemes) ? u->scheme : 0], host, u->port);
-	json_begin("tracker", d->index);
-	json_word("tracker", url);
-	json_bool("ok", m->result == 0);
-	if (m->seeds != UINT32_MAX)
-		json_number("seeds", m->seeds);
-	if (m->leechers != UINT32_MAX)
-		json_number("leechers", m->leechers);
-	if (m->peers != UINT32_MAX)
-		json_number("peers", m->peers);
-	json_number("next_ms", m->next_ms);
-	json_text("text", m->text, m->length);
-	json_end();
-	if (!d->x->o->verbose || d->x->o->json)
-		return 0;
-	text_init(&t, line, sizeof line);
-	text_addf(&t, "%s: ", url);
-	if (m->result)
-		text_addf(&t, "failed");
-	else
-		text_addf(&t, "%d peers", m->peers == UINT32_MAX ? 0 : (int)min_u32(m->peers, INT32_MAX));
-	if (m->length)
-		text_addf(&t, ": ");
-	text_add(&t, (const char *)m->text, m->length);
-	screen_log(d->index, ROLE_NETPROC, LOG_INFO, TOPIC_TRACKER, line, t.length);
-	return 0;
-}
-
-static int on_disk_progress(void *self, const void *message, int fd)
-{
-	const struct msg_disk_progress *m = message;
-	struct download *d = download_of(self);
-
-	(void)fd;
-	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
-	    m->verified_pieces > d->m.h->piece_count)
-		return -1;
-	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
-		d->moved_ms = d->x->now_ms;
-	d->disk = *m;
-	return 0;
-}
-
-static int on_disk_complete(void *self, const void *message, int fd)
-{
-	const struct msg_disk_complete *m = message;
-	struct download *d = download_of(self);
-
-	(void)fd;
-	if (m->verified_bytes != d->m.h->total_length)
-		return -1;
-	if (d->state == DOWNLOAD_RUNNING) {
-		d->disk.verified_bytes = m->verified_bytes;
-		d->disk.verified_pieces = d->m.h->piece_count;
-		complete(d);
-	}
-	return 0;
-}
-
-static int on_disk_error(void *self, const void *message, int fd)
-{
-	static const char *const acts[DISK_ACTS] = {
-		[DISK_ACT_OPEN] = "cannot open",	 [DISK_ACT_MKDIR] = "cannot make the directory of", [DISK_ACT_READ] = "cannot read",
-		[DISK_ACT_WRITE] = "cannot write",	 [DISK_ACT_SYNC] = "cannot sync",		    [DISK_ACT_SIZE] = "cannot set the size of",
-		[DISK_ACT_SPACE] = "no space for",	 [DISK_ACT_SPILL] = "cannot use the spill file of", [DISK_ACT_FOREIGN] = "will not touch",
-	};
-	const struct msg_disk_error *m = message;
-	struct download *d = download_of(self);
-	const char *root = d->out.finished ? d->out.name : d->out.part, *why = strerror(m->error);
-	char path[1200];
-	bool one = m->file != UINT32_MAX && !d->out.single;
-
-	(void)fd;
-	if (m->act < DISK_ACT_OPEN || m->act >= DISK_ACTS || (m->file != UINT32_MAX && m->file >= d->m.h->file_count))
-		return -1;
-	path[0] = 0;
-	if (one) {
-		struct metainfo_text t = metainfo_files(&d->m)[m->file].path;
-
-		screen_safe(path, sizeof path, metainfo_str(&d->m, t), t.length);
-	}
-	if (m->act == DISK_ACT_FOREIGN)
-		why = "it is no plain file of this download";
-	if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
-		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
-	else if (d->out.finished)
-		download_fail(d, STATUS_STORAGE, "'%s' is there already, and is not this download: %s '%s%s%s': %s", d->out.name, acts[m->act], root,
-			      one ? "/" : "", path, why);
-	else
-		download_fail(d, STATUS_STORAGE, "%s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
-	return 0;
-}
-
-static int on_dialer_stats(void *self, const void *message, int fd)
-{
-	const struct msg_dialer_stats *m = message;
-	struct child *c = self;
-	char line[160];
-	int n;
-
-	(void)fd;
-	n = snprintf(line, sizeof line, "%u dialled, %u connected, %u failed, %u refused by the policy", m->dialed, m->connected, m->failed, m->refused);
-	screen_log(c->source, ROLE_DIALER, LOG_TRACE, TOPIC_DIAL, line, (size_t)n);
-	return 0;
-}
-
-static int on_inspected(void *self, const void *message, int fd)
-{
-	(void)fd;
-	return inspecting_on_answer(download_of(self), message);
-}
-
-static const struct permit inspect_permits[] = {
-	CHILD_PERMITS,
-	{ MSG_INSPECTED, CHILD_IN(CHILD_RUNNING), on_inspected },
-};
-static const struct permit resolver_permits[] = {
-	CHILD_PERMITS,
-};
-static const struct permit dialer_permits[] = {
-	CHILD_PERMITS,
-	{ MSG_DIALER_STATS, CHILD_WORKING, on_dialer_stats },
-};
-static const struct permit netproc_permits[] = {
-	CHILD_PERMITS,
-	{ MSG_SLOTS, CHILD_IN(CHILD_LOCKING), on_slots },
-	{ MSG_NET_STATS, CHILD_WORKING, on_net_stats },
-	{ MSG_TRACKER_EVENT, CHILD_WORKING, on_tracker_event },
-};
-static const struct permit diskproc_permits[] = {
-	CHILD_PERMITS,
-	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
-	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
-	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },
-};
-static const struct {
-	const struct permit *table;
-	size_t rows;
-} permits[ROLE_COUNT] = {
-	[ROLE_INSPECT] = { inspect_permits, ARRAY_LEN(inspect_permits) },    [ROLE_RESOLVER] = { resolver_permits, ARRAY_LEN(resolver_permits) },
-	[ROLE_DIALER] = { dialer_permits, ARRAY_LEN(dialer_permits) },	     [ROLE_NETPROC] = { netproc_permits, ARRAY_LEN(netproc_permits) },
-	[ROLE_DISKPROC] = { diskproc_permits, ARRAY_LEN(diskproc_permits) },
-};
-
-/* What a child has said by now; then what follows from its new state. */
-static void hear(struct download *d, struct child *c)
-{
-	child_dispatch(c, permits[c->role].table, permits[c->role].rows);
-	if (c->state == CHILD_CHECKING && !c->check_tag && !child_ask_check(c, &d->x->launcher))
-		download_fail(d, STATUS_FAILED, "the launcher is gone");
-}
-
 void download_on_control(struct download *d, enum role role)
 {
 	struct child *c = &d->child[role];
 
 	if (channel_wants_write(&c->control))
 		(void)(channel_flush(&c->control) >= 0); /* gone: the read below finds EOF */
-	hear(d, c);
+	hear_child(d, c);
 }
 
 /* ---- starting, deaths */
@@ -514,7 +310,7 @@ void download_reap(struct download *d)
 			continue;
 		/* Its last words.  Bounded: it could have given its end of the channel to another process. */
 		for (k = 0; k < LAST_WORDS && c->control.fd >= 0; k++)
-			hear(d, c);
+			hear_child(d, c);
 		(void)waitid(P_PID, (id_t)c->pid, &how, WEXITED | WNOHANG);
 		child_reaped(c, &how);
 		gone(d, c);

@@ -101,6 +101,8 @@ uint64_t download_timers(struct download *d);
 
 /* The user wants it to end: politely, or at once. */
 void download_interrupt(struct download *d, bool at_once);
+/* Everything is verified and synced: the one rename, and the end. */
+void download_complete(struct download *d);
 /* It cannot go on. */
 void download_fail(struct download *d, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

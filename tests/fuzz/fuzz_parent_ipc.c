@@ -16,6 +16,7 @@ static ssize_t checked_write(int fd, const void *bytes, size_t length);
 #undef write
 #include "../../parent/child.c"
 #include "../../parent/download.c"
+#include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/output.c"
 #include "../../parent/text.c"
