@@ -61,7 +61,7 @@ struct net_addr {
 #define LOG_TEXT_MAX 480u
 #define IFNAME_MAX 16u
 
-/* ---- parent -> any compartment, during set-up ---- */
+/* ---- parent -> any compartment, during set-up; SETUP_FD again when a neighbour was started anew ---- */
 struct msg_setup_fd {
 	uint32_t what; /* enum setup_fd */
 	uint32_t epoch; /* for channels: the epoch that they use; otherwise 0 */
@@ -165,7 +165,7 @@ struct msg_net_stats { /* at most 5 a second */
 };
 struct msg_tracker_event {
 	uint32_t tracker;   /* index in the normal form */
-	uint32_t result;    /* 0 ok, else enum tracker_result */
+	uint32_t result;    /* 0 ok, else enum tracker_result of netproc/tracker.h */
 	uint32_t seeds, leechers, peers; /* UINT32_MAX: not said */
 	uint32_t next_ms;   /* until the next announce */
 	uint16_t length;
@@ -282,15 +282,15 @@ struct msg_launch {
 	uint32_t tag;
 	int32_t uid, gid; /* as root: whom it becomes; -1: stays who it is */
 };
-struct msg_launched { /* + the control channel, when error is 0 */
+struct msg_launched { /* + the control channel */
 	uint32_t tag;
-	int32_t error; /* errno */
+	int32_t error; /* 0: a failure is LAUNCH_FAILED */
 	int32_t pid;
 	uint32_t spaces; /* bits of enum wall: namespaces that the clone gave it */
 };
-struct msg_launch_failed {
+struct msg_launch_failed { /* of any request to the launcher */
 	uint32_t tag;
-	int32_t error;
+	int32_t error; /* errno */
 };
 struct msg_pair { uint32_t tag; };             /* asks for a pair of connected channels */
 struct msg_pair_end { uint32_t tag, end; };    /* + one end; twice */
