@@ -14,6 +14,13 @@
 
 #include "screen.h"
 
+/* Too large a torrent is refused, like others that inspect finds to be too large. */
+static int too_large(char *error, size_t room, const char *quoted)
+{
+	snprintf(error, room, "cannot read '%s': larger than --max-torrent-size", quoted);
+	return -STATUS_REFUSED;
+}
+
 static int PRINTF_LIKE(3, 4) fail(char *error, size_t room, const char *fmt, ...)
 {
 	va_list ap;
@@ -21,7 +28,7 @@ static int PRINTF_LIKE(3, 4) fail(char *error, size_t room, const char *fmt, ...
 	va_start(ap, fmt);
 	vsnprintf(error, room, fmt, ap);
 	va_end(ap);
-	return -1;
+	return -STATUS_FAILED;
 }
 
 /* Waits until fd has bytes or has ended. */
@@ -75,13 +82,13 @@ static int fill(int fd, const char *source, const char *quoted, int memory, uint
 	if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && strcmp(source, "-"))
 		return fail(error, room, "cannot read '%s': neither a file nor a pipe", quoted);
 	if (S_ISREG(st.st_mode) && st.st_size > 0 && (uint64_t)st.st_size > max_bytes)
-		return fail(error, room, "cannot read '%s': larger than --max-torrent-size", quoted);
+		return too_large(error, room, quoted);
 	/* A pipe whose writer is not there yet reads as ended: wait for the first byte. */
 	if (S_ISFIFO(st.st_mode))
 		wait_readable(fd);
 	if (copy(fd, memory, max_bytes) < 0) {
 		if (errno == EFBIG)
-			return fail(error, room, "cannot read '%s': larger than --max-torrent-size", quoted);
+			return too_large(error, room, quoted);
 		return fail(error, room, "cannot read '%s': %s", quoted, strerror(errno));
 	}
 	return 0;
@@ -98,7 +105,7 @@ int source_read(const char *source, uint64_t max_bytes, char *error, size_t room
 	if (!strncasecmp(source, "magnet:", 7)) {
 		size_t n = strlen(source);
 
-		r = n > max_bytes	       ? fail(error, room, "the magnet link is longer than --max-torrent-size") :
+		r = n > max_bytes	       ? too_large(error, room, "the magnet link") :
 		    write(memory, source, n) < 0 ? fail(error, room, "cannot keep the magnet link: %s", strerror(errno)) :
 						   0;
 	} else {
@@ -113,9 +120,11 @@ int source_read(const char *source, uint64_t max_bytes, char *error, size_t room
 	}
 	if (r == 0 && fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		r = fail(error, room, "cannot seal a memory file: %s", strerror(errno));
-	if (r < 0 || lseek(memory, 0, SEEK_SET) < 0) {
+	if (r == 0 && lseek(memory, 0, SEEK_SET) < 0)
+		r = fail(error, room, "cannot rewind a memory file: %s", strerror(errno));
+	if (r < 0) {
 		close(memory);
-		return -1;
+		return r;
 	}
 	return memory;
 }

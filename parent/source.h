@@ -12,8 +12,8 @@
 
 /*
  * Opens and copies.  Blocks while a pipe or terminal has nothing yet; before
- * the lock.  Returns the sealed memory file, or -1 with one line in `error`
- * (the source's name escaped).
+ * the lock.  Returns the sealed memory file, or an exit status made negative,
+ * with one line in `error` (the source's name escaped).
  */
 int source_read(const char *source, uint64_t max_bytes, char *error, size_t room) MUST_CHECK;
 

@@ -95,15 +95,18 @@ static void read_sources(struct supervisor *s)
 		struct download *d = &s->downloads[i];
 		char error[600];
 
-		d->input = source_read(o->sources[i], o->max_torrent_bytes, error, sizeof error);
-		if (d->input >= 0)
+		int fd = source_read(o->sources[i], o->max_torrent_bytes, error, sizeof error);
+
+		if (fd >= 0) {
+			d->input = fd;
 			continue;
+		}
 		screen_error("%s", error);
 		json_begin("error", i);
-		json_number("status", STATUS_FAILED);
+		json_number("status", (uint64_t)-fd);
 		json_word("text", error);
 		json_end();
-		d->status = STATUS_FAILED;
+		d->status = -fd;
 		d->state = DOWNLOAD_ENDED;
 	}
 }
