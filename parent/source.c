@@ -105,9 +105,10 @@ int source_read(const char *source, uint64_t max_bytes, char *error, size_t room
 	if (!strncasecmp(source, "magnet:", 7)) {
 		size_t n = strlen(source);
 
-		r = n > max_bytes	       ? too_large(error, room, "the magnet link") :
-		    write(memory, source, n) < 0 ? fail(error, room, "cannot keep the magnet link: %s", strerror(errno)) :
-						   0;
+		if (n > max_bytes)
+			r = too_large(error, room, quoted);
+		else
+			r = write(memory, source, n) < 0 ? fail(error, room, "cannot keep the magnet link: %s", strerror(errno)) : 0;
 	} else {
 		/* O_NONBLOCK: a pipe without writer is waited for by poll, a device is not waited for at all. */
 		fd = strcmp(source, "-") ? open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : 0;

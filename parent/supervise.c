@@ -94,7 +94,6 @@ static void read_sources(struct supervisor *s)
 	for (i = 0; i < o->source_count; i++) {
 		struct download *d = &s->downloads[i];
 		char error[600];
-
 		int fd = source_read(o->sources[i], o->max_torrent_bytes, error, sizeof error);
 
 		if (fd >= 0) {
