@@ -83,7 +83,7 @@ coverage:
 # ---- the main job, on a swarm of its own
 demo:
 	tests/packages.sh demo
-	$(MAKE) --no-print-directory all
+	$(MAKE) -s --no-print-directory all
 	$(PYTHON) tests/demo.py $(BUILD)
 
 # ---- speed and memory beside other clients (tests/bench/README.md)

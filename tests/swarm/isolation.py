@@ -6,6 +6,7 @@ test does not take itself for one that root has started; what it is given by exe
 With BULKHEAD_TEST_NET=host nothing is entered: the tests then run on the machine's own loopback.
 """
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -36,7 +37,8 @@ def enter():
         for name, text in (("setgroups", "deny"), ("uid_map", "%d %d 1" % (uid, uid)), ("gid_map", "%d %d 1" % (gid, gid))):
             with open("/proc/self/" + name, "w") as f:
                 f.write(text)
-    check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "make mounts private")
+    if libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0 and ctypes.get_errno() != errno.EINVAL:
+        check(-1, "make mounts private")  # EINVAL: a chroot, whose root is no mount
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         flags = struct.unpack("16sh14x", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0)))[1]
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
