@@ -49,7 +49,14 @@ git clone -q --no-local --depth 1 "file://$here" "$root/src" 2>/dev/null || git 
 echo "fresh.sh: $(chroot "$root" dpkg-query -W | wc -l) packages, Debian $(cat "$root/etc/debian_version"); $command" >&2
 SECONDS=0
 status=0
-chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-	sh -c "cd /src && $command" </dev/null || status=$?
+# A root by pivot_root, as a container has: the kernel gives no user namespaces in a chroot (FRESH_CHROOT=1 tries one).
+run='cd /src && exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb '"${http_proxy:+http_proxy='$http_proxy'} ${https_proxy:+https_proxy='$https_proxy'}"' sh -c "$command"'
+export root command run
+if [ -n "${FRESH_CHROOT:-}" ]; then
+	chroot "$root" sh -c "$run" </dev/null || status=$?
+else
+	unshare -m --propagation private sh -c 'mount --rbind "$root" "$root" && cd "$root" && mkdir -p .old && pivot_root . .old &&
+		umount -l /.old && eval "$run"' </dev/null || status=$?
+fi
 echo "fresh.sh: $command: status $status after $SECONDS s" >&2
 exit $status
