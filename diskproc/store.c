@@ -18,7 +18,7 @@ struct piece {
 	uint32_t prefix;    /* blocks [0, prefix) are there: for large pieces */
 	uint32_t region;    /* in the spill file, or SPILL_NONE */
 	uint8_t *buffer;    /* NULL: spilled */
-	EVP_MD_CTX *hash;   /* large pieces only; owned */
+	EVP_MD_CTX *hash;   /* running, over [0, job.hashed); owned */
 	bool busy;          /* its job is in a worker */
 	bool load;          /* spilled blocks must come back into the buffer */
 	bool spill;         /* SPILL was asked for and not answered */
@@ -128,7 +128,8 @@ static struct piece *piece_open(struct store *s, uint32_t index)
 		hash = p->hash;
 	} else {
 		p = must_alloc(sizeof *p + 3 * s->words * sizeof p->maps[0]);
-		if (s->m->h->piece_length > PREFIX_PIECE && !(hash = EVP_MD_CTX_new()))
+		hash = EVP_MD_CTX_new();
+		if (!hash)
 			bug("no memory for a digest");
 	}
 	memset(p, 0, sizeof *p + 3 * s->words * sizeof p->maps[0]);
@@ -208,11 +209,9 @@ static int buffer_take(struct store *s, struct piece *p)
 		return refuse(s, "more open pieces than there are buffers");
 	s->memory_bytes += p->bytes;
 	p->load = p->have > 0;
-	if (p->hash) {
-		/* What comes back from the spill file is hashed from its first byte, in this very buffer. */
-		work_hash_start(s->work, p->hash);
-		p->job.hashed = 0;
-	}
+	/* What comes back from the spill file is hashed from its first byte, in this very buffer. */
+	work_hash_start(s->work, p->hash);
+	p->job.hashed = 0;
 	return 0;
 }
 
@@ -270,10 +269,10 @@ static int piece_next(struct store *s, struct piece *p)
 		submit(s, p, JOB_LOAD, p->bytes);
 	} else if (p->have == p->blocks) {
 		p->job.want_sums = blame_has(&s->blame, p->index);
-		submit(s, p, JOB_VERIFY, p->bytes - p->job.hashed);
+		submit(s, p, JOB_VERIFY, p->bytes);
 	} else if (p->spill) {
 		return spill_next(s, p);
-	} else if (p->hash && p->buffer) {
+	} else if (p->bytes > PREFIX_PIECE && p->buffer) {
 		while (bit(p->came, p->prefix))
 			p->prefix++;
 		if (p->prefix * SLOT_BYTES - p->job.hashed >= PREFIX_STEP) {
@@ -329,6 +328,10 @@ int store_on_block(struct store *s, const struct msg_block *m)
 	p->came[block / 64] |= 1ull << block % 64;
 	p->have++;
 	p->keep = p->spill;
+	if (!p->busy && !p->load && m->begin == p->job.hashed) {
+		work_hash_more(p->hash, p->buffer + m->begin, m->length);
+		p->job.hashed += m->length;
+	}
 	return piece_next(s, p);
 }
 

@@ -68,27 +68,24 @@ void work_warm(void *self, uint32_t worker)
 		bug("digest");
 }
 
+void work_hash_more(EVP_MD_CTX *c, const uint8_t *bytes, uint32_t length)
+{
+	if (!EVP_DigestUpdate(c, bytes, length))
+		bug("digest update");
+}
+
 static void hash_part(struct job *j, uint32_t end)
 {
-	if (!EVP_DigestUpdate(j->hash, j->buffer + j->hashed, end - j->hashed))
-		bug("digest update");
+	work_hash_more(j->hash, j->buffer + j->hashed, end - j->hashed);
 	j->hashed = end;
 }
 
-static void hash_piece(struct work *w, uint32_t worker, struct job *j)
+static void hash_piece(struct work *w, struct job *j)
 {
-	EVP_MD_CTX *c = j->hash;
 	uint8_t digest[20];
 
-	if (c) {
-		hash_part(j, j->bytes);
-	} else {
-		c = w->thread[worker].hash;
-		work_hash_start(w, c);
-		if (!EVP_DigestUpdate(c, j->buffer, j->bytes))
-			bug("digest update");
-	}
-	if (!EVP_DigestFinal_ex(c, digest, NULL))
+	hash_part(j, j->bytes);
+	if (!EVP_DigestFinal_ex(j->hash, digest, NULL))
 		bug("digest final");
 	j->good = !memcmp(digest, metainfo_hash(w->m, j->piece), sizeof digest);
 	if (!j->good || j->want_sums) {
@@ -125,7 +122,7 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 
 		switch (j->kind) {
 		case JOB_VERIFY:
-			hash_piece(w, worker, j);
+			hash_piece(w, j);
 			if (j->good)
 				verified[count++] = j;
 			break;

@@ -34,7 +34,7 @@ struct job {
 	uint32_t piece; /* CHECK: the first */
 	uint32_t bytes; /* of the piece */
 	uint8_t *buffer;
-	EVP_MD_CTX *hash;     /* of a large piece, NULL otherwise; the piece's */
+	EVP_MD_CTX *hash;     /* running, of its first `hashed` bytes; the piece's */
 	uint32_t hashed;      /* bytes that are in `hash` already */
 	uint32_t prefix;      /* PREFIX: hash up to here */
 	const uint64_t *blocks; /* SPILL, LOAD */
@@ -75,7 +75,8 @@ void work_release(struct work *w);
 void work_warm(void *self, uint32_t worker);
 void work_run(void *self, uint32_t worker, struct pool_job *list);
 
-/* Starts the running hash of a large piece anew. */
+/* Starts the running hash of a piece anew; adds to it. */
 void work_hash_start(const struct work *w, EVP_MD_CTX *c);
+void work_hash_more(EVP_MD_CTX *c, const uint8_t *bytes, uint32_t length);
 
 #endif

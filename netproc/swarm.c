@@ -19,7 +19,7 @@
 #define DIALS_MOST 40u
 #define NAME_DIALS 16u
 #define HAVE_BATCH 512u
-#define FLUSH_BLOCKS 32u
+#define FLUSH_BLOCKS 64u /* a full packet: each wakes diskproc, which costs more than the wait */
 #define FLUSH_US 1000u
 #define BITFIELD_BUDGET (32u << 20)
 #define SLOTS_HELD_MOST (SLOT_COUNT / 4)
@@ -477,20 +477,29 @@ static void on_slots(void *arg)
 	resume_all(arg);
 }
 
-static void on_lost(void *arg)
+/* Slots and what diskproc held are gone: blocks that are under way into a slot are thrown away. */
+static void forget_disk(struct swarm *s)
 {
-	struct swarm *s = arg;
 	uint32_t i;
 
 	s->ready = false;
 	for (i = 0; i < s->count; i++)
 		if (!s->peers[i]->dead)
 			peer_forget_slot(s->peers[i]);
+}
+
+static void on_lost(void *arg)
+{
+	struct swarm *s = arg;
+
+	forget_disk(s);
 	s->hooks.on_disk_lost(s->hooks.arg);
 }
 
 void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
 {
+	/* The old channel's end may not have been read yet. */
+	forget_disk(s);
 	picker_reset(s->picker);
 	memset(s->have, 0, s->bitfield_bytes);
 	s->verified_bytes = 0;

@@ -358,6 +358,33 @@ static void test_without_slots_a_peer_waits_and_loses_nothing(void **state)
 	assert_int_equal(f.blocks_seen, blocks);
 }
 
+static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **state)
+{
+	struct msg_have_end have = { 0 };
+	int pair[2];
+
+	(void)state;
+	as_unchoking_seed();
+	answer(0);
+	wired -= 1000; /* a block is under way into a slot */
+	deliver(sizeof wire);
+	assert_int_equal(f.swarm->held_slots, 1);
+	assert_int_equal(channel_pair(pair), 0);
+	swarm_attach_disk(f.swarm, pair[0], FIX_EPOCH + 1);
+	channel_close(&f.disk);
+	channel_init(&f.disk, pair[1], FIX_EPOCH + 1, false, "netproc");
+	assert_int_equal(f.swarm->held_slots, 0);
+	fixture_say(&f, MSG_HAVE_END, &have);
+	fixture_turn(&f);
+	assert_int_equal(disk_free_slots(f.swarm->disk), SLOT_COUNT);
+	memset(wire, 9, 1000);
+	wired = 1000;
+	deliver(sizeof wire);
+	assert_true(alive());
+	assert_int_equal(f.blocks_seen, 0);
+	assert_int_equal(disk_free_slots(f.swarm->disk), SLOT_COUNT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +400,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_piece_that_fails_bans_its_only_sender, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_verdict_about_a_piece_that_waits_for_none_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_slot_given_back_twice_breaks_the_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_slots_a_peer_waits_and_loses_nothing, begin, end),
 	};
 
