@@ -52,7 +52,8 @@ struct peer_rx {
 	uint8_t *body;           /* owned while RX_BODY */
 	uint8_t *stash;          /* bytes read but not parsed because no slot was free; owned */
 	uint32_t stash_bytes;
-	uint32_t payload;        /* bytes of blocks in the read that is being taken */
+	uint32_t payload;        /* bytes of blocks that it was asked for, in the read that is being taken */
+	bool asked;              /* RX_PIECE: the block under way is one of those */
 	uint32_t predict_after;  /* reads until reads are predicted again */
 	uint64_t last_ms;        /* of the last byte */
 	bool blocked;            /* a whole block waits in `private` for a slot */

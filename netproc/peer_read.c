@@ -42,6 +42,21 @@ static void begin_head(struct peer *p)
 
 /* ---- blocks */
 
+/* Whether the block of rx.body_head was asked of this peer: only such bytes are progress. */
+static bool was_asked(const struct peer *p)
+{
+	const struct wire_head *h = &p->rx.body_head;
+	uint32_t i;
+
+	for (i = 0; i < p->pick.queue_count; i++) {
+		struct picker_request r = picker_queued(&p->pick, i);
+
+		if (r.piece == h->piece && h->begin == r.block * BLOCK_BYTES)
+			return true;
+	}
+	return false;
+}
+
 /* Where the block of rx.body_head goes: a free slot, or private memory when slots are short. */
 static bool begin_block(struct peer *p)
 {
@@ -49,6 +64,7 @@ static bool begin_block(struct peer *p)
 
 	rx->state = RX_PIECE;
 	rx->left = rx->body_head.body;
+	rx->asked = was_asked(p);
 	if (disk_free_slots(disk_of(p)) && swarm_may_hold_slot(p->swarm)) {
 		rx->slot = disk_take_slot(disk_of(p));
 		swarm_holds_slot(p->swarm, 1);
@@ -255,7 +271,7 @@ static size_t feed(struct peer *p, const uint8_t *data, size_t n)
 		case RX_PIECE:
 			memcpy(rx->into, data + at, took);
 			rx->into += took;
-			rx->payload += (uint32_t)took;
+			rx->payload += rx->asked ? (uint32_t)took : 0;
 			break;
 		case RX_BODY:
 			memcpy(rx->body + (rx->body_head.body - rx->left), data + at, took);
@@ -442,6 +458,7 @@ static void partial_block(struct peer *p, uint32_t i, size_t n)
 	}
 	n -= WIRE_PIECE_HEAD;
 	rx->payload += (uint32_t)n;
+	rx->asked = true;
 	rx->state = RX_PIECE;
 	rx->body_head = (struct wire_head){ .id = WIRE_PIECE, .bytes = WIRE_PIECE_HEAD, .body = plan.block[i].length,
 					    .piece = plan.block[i].piece, .begin = plan.block[i].begin };
@@ -464,7 +481,7 @@ static void take_plan(struct peer *p, size_t n)
 
 		rx->into += part;
 		rx->left -= (uint32_t)part;
-		rx->payload += (uint32_t)part;
+		rx->payload += rx->asked ? (uint32_t)part : 0;
 		n -= part;
 		if (rx->left || !end_block(p)) {
 			put_back(p, 0);

@@ -19,6 +19,8 @@
 
 /* A peer may take over a block that was asked for this long ago, or 4 times longer than was expected. */
 #define OVERDUE_MS 500u
+/* However slow it was said to be. */
+#define OVERDUE_MOST_MS 8000u
 /* The same while nothing is known about the peer that was asked: many first answers take this long. */
 #define OVERDUE_UNKNOWN_MS 1000u
 /* A block that is expected earlier than this is waited for. */
@@ -239,7 +241,7 @@ static struct victim judge(const struct picker *p, struct picker_peer *peer, con
 	struct victim v = { .peer = peer };
 	uint32_t slack = endgame ? SOON_MS : SOON_FULL_MS, silent = age_ms(p, picker_queued(peer, 0).asked_ms);
 
-	v.overdue_ms = peer->expected_ms ? max_u32(OVERDUE_MS, min_u32(peer->expected_ms, 1u << 28) * 4) : OVERDUE_UNKNOWN_MS;
+	v.overdue_ms = peer->expected_ms ? max_u32(OVERDUE_MS, min_u32(peer->expected_ms, OVERDUE_MOST_MS / 4) * 4) : OVERDUE_UNKNOWN_MS;
 	if (peer->heard_ms)
 		silent = min_u32(silent, age_ms(p, (uint32_t)peer->heard_ms));
 	v.gone = peer->snubbed || silent > v.overdue_ms;
