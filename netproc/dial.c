@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "accuse.h"
 #include "log.h"
 
 #define DIALS_MAX 256u
@@ -102,12 +103,15 @@ static const struct permit permits[] = {
 	{ MSG_DIAL_FAILED, 1, on_failed },
 };
 
-/* The dialer is gone: whoever waits is told so. */
+/* The dialer is gone, or (why) broke the contract: whoever waits is told so.  The parent replaces both of us. */
 static void lost(struct dials *d, const char *why)
 {
 	uint32_t i;
 
-	log_line(LOG_ERROR, TOPIC_IPC, "dialer: %s", why);
+	if (why)
+		accuse(ROLE_DIALER, &d->channel, why, NULL);
+	else
+		log_line(LOG_ERROR, TOPIC_IPC, "dialer: the channel is closed");
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
 	for (i = 0; i < DIALS_MAX; i++)
@@ -122,7 +126,7 @@ static void lost(struct dials *d, const char *why)
 static void arm(struct dials *d)
 {
 	if (channel_flush(&d->channel) < 0)
-		lost(d, "the channel is closed");
+		lost(d, NULL);
 	else
 		loop_change(d->loop, &d->source, EPOLLIN | (channel_wants_write(&d->channel) ? EPOLLOUT : 0u));
 }
@@ -138,7 +142,7 @@ static void ready(void *arg, uint32_t events)
 		arm(d);
 		break;
 	case CHANNEL_CLOSED:
-		lost(d, "the channel is closed");
+		lost(d, NULL);
 		break;
 	case CHANNEL_VIOLATION:
 		lost(d, channel_violation());

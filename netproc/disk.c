@@ -3,14 +3,15 @@
  *
  * diskproc may be compromised: a slot that it gives back twice, a verdict about
  * a piece that waits for none, anything out of range or out of turn is a broken
- * contract, and ends the conversation (the parent decides what follows).
+ * contract, and ends the conversation: the parent is told, and passes a channel
+ * to another diskproc.
  */
 #include "disk.h"
 
 #include <sys/epoll.h>
 
+#include "accuse.h"
 #include "bitfield.h"
-#include "log.h"
 
 #define PACKETS_PER_TURN 32
 
@@ -25,6 +26,7 @@ struct disk {
 	struct disk_hooks hooks;
 	uint32_t state; /* enum disk_state */
 	uint32_t pieces, next_have; /* HAVE_BITS come in order */
+	uint32_t verified;          /* bits that were set in them */
 	uint32_t pending; /* blocks pushed since the last flush */
 	bool want_slots;
 	uint32_t free_count;
@@ -38,7 +40,7 @@ static void lost(struct disk *d, const char *why)
 	if (d->channel.fd < 0)
 		return;
 	if (why)
-		log_line(LOG_ERROR, TOPIC_IPC, "diskproc broke the contract: %s", why);
+		accuse(ROLE_DISKPROC, &d->channel, why, NULL);
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
 	d->state = DISK_HELD;
@@ -107,8 +109,10 @@ static int on_have_bits(void *self, const void *message, int fd)
 	    m->pieces > d->pieces - m->first_piece)
 		return -1;
 	for (i = 0; i < m->pieces; i++)
-		if (bitfield_get(m->bits, i))
+		if (bitfield_get(m->bits, i)) {
+			d->verified++;
 			d->hooks.on_have(d->hooks.arg, m->first_piece + i);
+		}
 	d->next_have += m->pieces;
 	return 0;
 }
@@ -116,9 +120,11 @@ static int on_have_bits(void *self, const void *message, int fd)
 static int on_have_end(void *self, const void *message, int fd)
 {
 	struct disk *d = self;
+	const struct msg_have_end *m = message;
 
-	(void)message;
 	(void)fd;
+	if (d->next_have != d->pieces || m->verified_pieces != d->verified)
+		return -1;
 	d->state = DISK_RUNNING;
 	d->hooks.on_have_end(d->hooks.arg);
 	return 0;
@@ -200,7 +206,7 @@ void disk_attach(struct disk *d, int fd, uint32_t epoch)
 	}
 	channel_init(&d->channel, fd, epoch, false, "diskproc");
 	d->state = DISK_STARTING;
-	d->next_have = 0;
+	d->next_have = d->verified = 0;
 	d->pending = 0;
 	d->free_count = 0;
 	for (i = 0; i < d->slots->count; i++) {

@@ -1,7 +1,8 @@
 /*
  * loop.c - see loop.h.
  *
- * Sources are known to epoll by their place in a table and that place's
+ * Two epolls: one with every source, one without those that can be held back;
+ * a turn waits on one of them.  Sources are known to epoll by their place in a table and that place's
  * generation, so that an event for a source that was removed in the same turn
  * is dropped.  Timers are a binary heap in an array that grows by doubling; the
  * number of timers is bounded by what they are embedded in.
@@ -21,7 +22,8 @@ struct entry {
 };
 
 struct loop {
-	int ep;
+	int all, front; /* front: without holdable sources */
+	bool held;
 	uint64_t now;
 	struct entry *table; /* owned */
 	uint32_t size, free_head;
@@ -36,8 +38,9 @@ struct loop *loop_new(uint32_t sources)
 	struct loop *l = must_calloc(1, sizeof *l);
 	uint32_t i;
 
-	l->ep = epoll_create1(EPOLL_CLOEXEC);
-	if (l->ep < 0)
+	l->all = epoll_create1(EPOLL_CLOEXEC);
+	l->front = epoll_create1(EPOLL_CLOEXEC);
+	if (l->all < 0 || l->front < 0)
 		bug("epoll_create1: errno %d", errno);
 	l->table = must_calloc(sources, sizeof *l->table);
 	l->size = sources;
@@ -51,7 +54,8 @@ struct loop *loop_new(uint32_t sources)
 
 void loop_free(struct loop *l)
 {
-	close(l->ep);
+	close(l->all);
+	close(l->front);
 	free(l->heap);
 	free(l->table);
 	free(l);
@@ -62,7 +66,7 @@ static uint64_t entry_key(const struct loop *l, uint32_t slot)
 	return (uint64_t)l->table[slot].generation << 32 | slot;
 }
 
-int loop_add(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *arg)
+static int add(struct loop *l, struct loop_source *s, int fd, uint32_t events, bool holdable)
 {
 	uint32_t slot = l->free_head;
 	struct epoll_event e = { .events = events };
@@ -72,12 +76,39 @@ int loop_add(struct loop *l, struct loop_source *s, int fd, uint32_t events, voi
 		return -1;
 	}
 	e.data.u64 = entry_key(l, slot);
-	if (epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &e) < 0)
+	if (epoll_ctl(l->all, EPOLL_CTL_ADD, fd, &e) < 0)
 		return -1;
+	if (!holdable && epoll_ctl(l->front, EPOLL_CTL_ADD, fd, &e) < 0) {
+		(void)epoll_ctl(l->all, EPOLL_CTL_DEL, fd, &e);
+		return -1;
+	}
 	l->free_head = l->table[slot].next_free;
 	l->table[slot].source = s;
-	*s = (struct loop_source){ .fd = fd, .events = events, .ready = ready, .arg = arg, .slot = slot };
+	*s = (struct loop_source){ .fd = fd, .events = events, .slot = slot, .holdable = holdable };
 	return 0;
+}
+
+int loop_add(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *arg)
+{
+	if (add(l, s, fd, events, false) < 0)
+		return -1;
+	s->ready = ready;
+	s->arg = arg;
+	return 0;
+}
+
+int loop_add_holdable(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *arg)
+{
+	if (add(l, s, fd, events, true) < 0)
+		return -1;
+	s->ready = ready;
+	s->arg = arg;
+	return 0;
+}
+
+void loop_hold(struct loop *l, bool held)
+{
+	l->held = held;
 }
 
 void loop_change(struct loop *l, struct loop_source *s, uint32_t events)
@@ -87,8 +118,9 @@ void loop_change(struct loop *l, struct loop_source *s, uint32_t events)
 	if (s->fd < 0 || s->events == events)
 		return;
 	e.data.u64 = entry_key(l, s->slot);
-	if (epoll_ctl(l->ep, EPOLL_CTL_MOD, s->fd, &e) == 0)
-		s->events = events;
+	if (epoll_ctl(l->all, EPOLL_CTL_MOD, s->fd, &e) < 0 || (!s->holdable && epoll_ctl(l->front, EPOLL_CTL_MOD, s->fd, &e) < 0))
+		bug("epoll_ctl: errno %d", errno);
+	s->events = events;
 }
 
 void loop_remove(struct loop *l, struct loop_source *s)
@@ -98,7 +130,9 @@ void loop_remove(struct loop *l, struct loop_source *s)
 
 	if (s->fd < 0)
 		return;
-	(void)epoll_ctl(l->ep, EPOLL_CTL_DEL, s->fd, &none);
+	(void)epoll_ctl(l->all, EPOLL_CTL_DEL, s->fd, &none);
+	if (!s->holdable)
+		(void)epoll_ctl(l->front, EPOLL_CTL_DEL, s->fd, &none);
 	e = &l->table[s->slot];
 	e->source = NULL;
 	e->generation++;
@@ -209,7 +243,7 @@ uint32_t loop_turn(struct loop *l, uint32_t max_ms)
 		until = l->heap[0]->due_ms > l->now ? l->heap[0]->due_ms - l->now : 0;
 		wait = min_u64(wait, until);
 	}
-	n = epoll_wait(l->ep, ev, EVENTS_PER_TURN, (int)min_u64(wait, 60000));
+	n = epoll_wait(l->held ? l->front : l->all, ev, EVENTS_PER_TURN, (int)min_u64(wait, 60000));
 	l->now = now_ms();
 	fire_timers(l);
 	for (i = 0; i < n; i++) {

@@ -18,6 +18,7 @@ struct loop_source {
 	void (*ready)(void *arg, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP */
 	void *arg;
 	uint32_t slot; /* the loop's own */
+	bool holdable;
 };
 
 struct loop_timer {
@@ -31,8 +32,17 @@ struct loop_timer {
 struct loop *loop_new(uint32_t sources);
 void loop_free(struct loop *l);
 
-/* Adds fd with EPOLLIN and/or EPOLLOUT.  0, or -1 with errno when there are too many. */
+/*
+ * Adds fd with EPOLLIN and/or EPOLLOUT.  0, or -1 with errno when there are too
+ * many.  The second kind is not looked at while the loop is held.
+ */
 int loop_add(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *arg) MUST_CHECK;
+int loop_add_holdable(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(void *, uint32_t), void *arg) MUST_CHECK;
+/*
+ * Held, only sources of the first kind are waited for: back-pressure that costs
+ * no system call for each peer.
+ */
+void loop_hold(struct loop *l, bool held);
 /* Changes what it waits for; no system call when nothing changes. */
 void loop_change(struct loop *l, struct loop_source *s, uint32_t events);
 /* Takes it out, before its fd is closed.  Harmless when it is not in. */

@@ -53,10 +53,8 @@ static void on_ready(void *arg, uint32_t events)
 		peer_flush(p);
 	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		return;
-	if (p->paused) /* only an end can wake it, and it would wake us for ever */
-		swarm_drop(p, DROP_CLOSED, "it closed the connection");
-	else
-		peer_readable(p);
+	if (!p->waits)
+		swarm_may_read(p);
 }
 
 struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint32_t candidate, uint32_t id, uint64_t now_ms)
@@ -79,7 +77,7 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 	p->connected_ms = p->patience_ms = p->sent_ms = p->rx.last_ms = now_ms;
 	p->rx.slot = NO_SLOT;
 	rate_init(&p->rate);
-	if (loop_add(swarm_loop(s), &p->source, fd, EPOLLIN, on_ready, p) < 0) {
+	if (loop_add_holdable(swarm_loop(s), &p->source, fd, EPOLLIN, on_ready, p) < 0) {
 		close(fd);
 		free(p);
 		return NULL;
@@ -439,7 +437,7 @@ void peer_request(struct peer *p)
 	uint64_t now;
 	size_t bytes = 0;
 
-	if (p->dead || p->choking || !p->interested || p->paused)
+	if (p->dead || p->choking || !p->interested)
 		return;
 	target = rate_pipeline(&p->rate, swarm_now(p->swarm), p->reqq);
 	/* A quarter at a time: requests travel in batches too. */
@@ -481,7 +479,7 @@ void peer_tick(struct peer *p, uint64_t now)
 			swarm_drop(p, DROP_TIMEOUT, "no handshake");
 		return;
 	}
-	if (now - p->rx.last_ms > SILENCE_TIMEOUT_MS && !p->paused) {
+	if (now - p->rx.last_ms > SILENCE_TIMEOUT_MS) {
 		swarm_drop(p, DROP_TIMEOUT, "silence");
 		return;
 	}
@@ -493,7 +491,7 @@ void peer_tick(struct peer *p, uint64_t now)
 		peer_release_slot(p);
 	if (now - p->sent_ms > KEEPALIVE_MS && peer_put(p, out, wire_put_keepalive(out)))
 		peer_flush(p);
-	if (!p->paused && rate_timed_out(&p->rate, p->pick.queue_count, swarm_request_timeout(p->swarm), now_us())) {
+	if (rate_timed_out(&p->rate, p->pick.queue_count, swarm_request_timeout(p->swarm), now_us())) {
 		log_line(LOG_TRACE, TOPIC_PEER, "%s: snubs us", peer_text(p));
 		give_back_all(p);
 	}

@@ -79,7 +79,9 @@ struct peer {
 	struct peer_rx rx;
 	struct peer_tx tx;
 	uint32_t reqq;      /* as the peer named it, 0: did not */
-	bool dead, paused;
+	bool dead;
+	bool waits; /* in swarm's queue for slots */
+	struct peer *next_waiting;
 	bool shook;         /* handshake received */
 	bool fast, extended; /* both sides offered it */
 	bool choking;       /* it chokes us */
@@ -89,7 +91,7 @@ struct peer {
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
 	int32_t patience;     /* messages that it may still send without use; refilled with time */
-	uint64_t connected_ms, patience_ms, block_ms, sent_ms, paused_ms;
+	uint64_t connected_ms, patience_ms, block_ms, sent_ms;
 	uint64_t received_bytes;
 };
 
@@ -98,9 +100,9 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 /* At the end of the turn only. */
 void peer_free(struct peer *p);
 
-/* peer_read.c: the socket is readable; what was stashed can be parsed now; gives back the slot it holds. */
-void peer_readable(struct peer *p);
-void peer_resume(struct peer *p);
+/* peer_read.c: the socket is readable, and there are slots; parses what was stashed for want of slots first. */
+void peer_read(struct peer *p);
+/* Gives back the slot that it holds for a block under way. */
 void peer_release_slot(struct peer *p);
 /* Forgets slots after diskproc was restarted: the block under way is thrown away. */
 void peer_forget_slot(struct peer *p);

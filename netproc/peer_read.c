@@ -91,7 +91,7 @@ static bool end_block(struct peer *p)
 	if (slot == NO_SLOT) {
 		if (!disk_free_slots(disk_of(p))) {
 			rx->blocked = true;
-			swarm_pause(p);
+			swarm_wait_for_slots(p);
 			return false;
 		}
 		slot = disk_take_slot(disk_of(p));
@@ -314,19 +314,21 @@ void peer_feed(struct peer *p, const uint8_t *bytes, size_t n)
 	feed_all(p, bytes, n);
 }
 
-void peer_resume(struct peer *p)
+/* What waited for a slot.  False: it waits still, or the peer is dead. */
+static bool take_stash(struct peer *p)
 {
 	struct peer_rx *rx = &p->rx;
 	uint8_t *stash = rx->stash;
 	size_t n = rx->stash_bytes;
 
 	if (rx->blocked && !end_block(p))
-		return;
+		return false;
 	rx->stash = NULL;
 	rx->stash_bytes = 0;
 	if (stash)
 		feed_all(p, stash, n);
 	free(stash);
+	return !p->dead && !rx->blocked;
 }
 
 /* The connection ended or failed: n is read's answer, 0 or -1. */
@@ -525,15 +527,14 @@ static void read_predicted(struct peer *p)
 	count_payload(p);
 }
 
-void peer_readable(struct peer *p)
+void peer_read(struct peer *p)
 {
 	struct peer_rx *rx = &p->rx;
-	bool between = rx->state == RX_HEAD && !rx->have;
+	bool between;
 
-	if (p->shook && !disk_free_slots(disk_of(p))) {
-		swarm_pause(p);
+	if ((rx->blocked || rx->stash) && !take_stash(p))
 		return;
-	}
+	between = rx->state == RX_HEAD && !rx->have;
 	if (!rx->predict_after && p->pick.queue_count && (between || rx->state == RX_PIECE) && make_plan(p))
 		read_predicted(p);
 	else

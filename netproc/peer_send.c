@@ -86,5 +86,5 @@ void peer_flush(struct peer *p)
 	} else if (!t->stuck_ms) {
 		t->stuck_ms = swarm_now(p->swarm);
 	}
-	loop_change(swarm_loop(p->swarm), &p->source, (p->paused ? 0u : EPOLLIN) | (waits ? EPOLLOUT : 0u));
+	loop_change(swarm_loop(p->swarm), &p->source, EPOLLIN | (waits ? EPOLLOUT : 0u));
 }

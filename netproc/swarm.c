@@ -54,7 +54,11 @@ struct swarm {
 	uint32_t bitfield_bytes, held_slots;
 	size_t bitfield_memory;
 	uint32_t fresh[HAVE_BATCH], fresh_count; /* verified in this turn, to be told */
-	bool ready, kick, connect, down;
+	struct peer *waiting, **waiting_end; /* for slots, first come first served */
+	uint64_t held_ms; /* since when no peer is read; 0: they are */
+	bool ready, kick, connect;
+	bool held; /* this diskproc takes no more: nobody is dialled until another comes */
+	bool down; /* for good */
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
 	uint64_t received, wasted, verified_bytes;
@@ -104,12 +108,33 @@ void swarm_holds_slot(struct swarm *s, int change)
 	s->held_slots = (uint32_t)((int)s->held_slots + change);
 }
 
-void swarm_pause(struct peer *p)
+/*
+ * Slots are served in turn: who finds none, or others waiting, waits behind
+ * them, and meanwhile no peer is looked at.  Without the queue those that epoll
+ * names first would take all slots each time.
+ */
+void swarm_wait_for_slots(struct peer *p)
 {
-	p->paused = true;
-	p->paused_ms = loop_now(p->swarm->loop);
-	loop_change(p->swarm->loop, &p->source, p->source.events & ~(uint32_t)EPOLLIN);
-	disk_want_slots(p->swarm->disk);
+	struct swarm *s = p->swarm;
+
+	if (p->waits)
+		return;
+	p->waits = true;
+	p->next_waiting = NULL;
+	*s->waiting_end = p;
+	s->waiting_end = &p->next_waiting;
+	if (!s->held_ms)
+		s->held_ms = max_u64(loop_now(s->loop), 1);
+	loop_hold(s->loop, true);
+	disk_want_slots(s->disk);
+}
+
+void swarm_may_read(struct peer *p)
+{
+	if (p->swarm->waiting || !disk_free_slots(p->swarm->disk))
+		swarm_wait_for_slots(p);
+	else
+		peer_read(p);
 }
 
 void swarm_kick(struct swarm *s)
@@ -203,10 +228,28 @@ bool swarm_admit(struct peer *p)
 	return true;
 }
 
+/* Before peers are freed. */
+static void forget_waiting(struct swarm *s)
+{
+	struct peer **at = &s->waiting;
+
+	while (*at)
+		if ((*at)->dead)
+			*at = (*at)->next_waiting;
+		else
+			at = &(*at)->next_waiting;
+	s->waiting_end = at;
+	if (!s->waiting && s->held_ms) {
+		s->held_ms = 0;
+		loop_hold(s->loop, false);
+	}
+}
+
 static void reap(struct swarm *s)
 {
 	uint32_t i = 0;
 
+	forget_waiting(s);
 	while (s->dead && i < s->count) {
 		if (!s->peers[i]->dead) {
 			i++;
@@ -312,7 +355,7 @@ static void connect_more(struct swarm *s)
 	uint64_t wait;
 
 	s->connect = false;
-	while (s->ready && !s->down && !picker_complete(s->picker) && s->count + s->dials_under_way < s->options.max_peers) {
+	while (s->ready && !s->held && !s->down && !picker_complete(s->picker) && s->count + s->dials_under_way < s->options.max_peers) {
 		struct dialing *d = free_dialing(s, DIALS_MOST);
 		uint32_t i = d ? candidates_next(s->candidates, loop_now(s->loop), &wait) : NO_CANDIDATE;
 
@@ -340,7 +383,7 @@ void swarm_add_name(struct swarm *s, const char *host, uint16_t port)
 	uint8_t family = s->options.use_ipv4 ? s->options.use_ipv6 ? 0 : 4 : 6;
 
 	/* Names are few and not worth a queue: one that finds no room will be named again. */
-	if (!d || s->down || s->count >= s->options.max_peers)
+	if (!d || s->held || s->down || s->count >= s->options.max_peers)
 		return;
 	prepare(s, d);
 	if (dial_name(s->dials, &d->request, NET_PEER, host, port, family) == 0)
@@ -363,38 +406,41 @@ static void on_have(void *arg, uint32_t piece)
 /* Nobody is late by the time that we did not read. */
 #define PAUSE_COUNTS_MS 100u
 
-static void excuse_pause(struct swarm *s, struct peer *p, uint64_t *longest)
+static void excuse_pause(struct swarm *s)
 {
-	uint64_t passed = loop_now(s->loop) - p->paused_ms;
-
-	if (passed < PAUSE_COUNTS_MS)
-		return;
-	rate_on_pause(&p->rate, passed * 1000, now_us());
-	*longest = max_u64(*longest, passed);
-}
-
-static void resume_all(struct swarm *s)
-{
-	uint64_t longest = 0;
+	uint64_t passed = loop_now(s->loop) - s->held_ms;
 	uint32_t i;
 
-	for (i = 0; i < s->count; i++) {
-		struct peer *p = s->peers[i];
+	s->held_ms = 0;
+	if (passed < PAUSE_COUNTS_MS)
+		return;
+	for (i = 0; i < s->count; i++)
+		if (!s->peers[i]->dead)
+			rate_on_pause(&s->peers[i]->rate, passed * 1000, now_us());
+	picker_paused(s->picker, (uint32_t)min_u64(passed, UINT32_MAX));
+}
 
-		if (!p->paused || p->dead)
-			continue;
-		if (!disk_free_slots(s->disk)) {
-			disk_want_slots(s->disk);
-			break;
-		}
-		p->paused = false;
-		excuse_pause(s, p, &longest);
-		loop_change(s->loop, &p->source, p->source.events | EPOLLIN);
-		peer_resume(p);
+/* Slots are back: who waits reads, in order; the others may again when nobody waits. */
+static void serve_waiting(struct swarm *s)
+{
+	uint32_t most = s->count;
+
+	while (s->waiting && most-- && disk_free_slots(s->disk)) {
+		struct peer *p = s->waiting;
+
+		s->waiting = p->next_waiting;
+		if (!s->waiting)
+			s->waiting_end = &s->waiting;
+		p->waits = false;
+		if (!p->dead)
+			peer_read(p);
 	}
-	if (longest)
-		picker_paused(s->picker, (uint32_t)min_u64(longest, UINT32_MAX));
-	swarm_kick(s);
+	if (s->waiting) {
+		disk_want_slots(s->disk);
+	} else if (s->held_ms) {
+		excuse_pause(s);
+		loop_hold(s->loop, false);
+	}
 }
 
 static void on_have_end(void *arg)
@@ -403,7 +449,7 @@ static void on_have_end(void *arg)
 
 	s->ready = true;
 	s->connect = true;
-	resume_all(s);
+	serve_waiting(s);
 	swarm_kick(s);
 	s->hooks.on_ready(s->hooks.arg);
 }
@@ -469,12 +515,12 @@ static void on_hold(void *arg)
 
 	for (i = 0; i < s->count; i++)
 		swarm_drop(s->peers[i], DROP_SHUTDOWN, "storage is on hold");
-	s->down = true;
+	s->held = true;
 }
 
 static void on_slots(void *arg)
 {
-	resume_all(arg);
+	serve_waiting(arg);
 }
 
 /* Slots and what diskproc held are gone: blocks that are under way into a slot are thrown away. */
@@ -503,6 +549,7 @@ void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
 	picker_reset(s->picker);
 	memset(s->have, 0, s->bitfield_bytes);
 	s->verified_bytes = 0;
+	s->held = false;
 	disk_attach(s->disk, fd, epoch);
 }
 
@@ -562,7 +609,7 @@ static void on_tick(void *arg)
 	if (spill != UINT32_MAX)
 		disk_send_spill(s->disk, spill);
 	s->connect = true;
-	if (s->ready && !s->down && s->shaken + candidates_idle(s->candidates) < min_u32(FEW_PEERS, s->options.max_peers) &&
+	if (s->ready && !s->held && !s->down && s->shaken + candidates_idle(s->candidates) < min_u32(FEW_PEERS, s->options.max_peers) &&
 	    now - s->needed_ms > 10000) {
 		s->needed_ms = now;
 		s->hooks.need_peers(s->hooks.arg, s->shaken);
@@ -635,6 +682,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 
 	random_bytes(chance, sizeof chance);
 	s->loop = l;
+	s->waiting_end = &s->waiting;
 	s->dials = dials;
 	s->slots = slots;
 	s->info = info;

@@ -68,8 +68,10 @@ void swarm_bitfield_free(struct swarm *s, uint8_t *bits);
 bool swarm_may_hold_slot(struct swarm *s);
 void swarm_holds_slot(struct swarm *s, int change);
 
-/* The peer cannot go on without slots: called back by peer_resume(). */
-void swarm_pause(struct peer *p);
+/* Reads from the peer, or lets it wait behind others for slots. */
+void swarm_may_read(struct peer *p);
+/* The peer cannot go on without a slot: peer_read() is called when it is its turn. */
+void swarm_wait_for_slots(struct peer *p);
 /* Blocks or memory became free: peers that the picker had too little for are asked again at the end of the turn. */
 void swarm_kick(struct swarm *s);
 

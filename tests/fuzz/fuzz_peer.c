@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		peer_feed(p, greeting, sizeof greeting);
 	data += 2;
 	size -= 2;
-	while (size && !p->dead && !p->paused) {
+	while (size && !p->dead && !p->waits) {
 		size_t n = size < cut ? size : cut;
 
 		/* From the socket when bit 1 says so: that way reads are predicted. */

@@ -346,7 +346,7 @@ static void test_without_slots_a_peer_waits_and_loses_nothing(void **state)
 	assert_int_equal(write(other, wire, wired), wired);
 	wired = 0;
 	fixture_turn(&f);
-	assert_true(p->paused);
+	assert_true(p->waits);
 	assert_int_equal(f.blocks_seen, 0);
 	for (i = 0; i < n; i++)
 		disk_put_slot(d, taken[i]);
@@ -354,7 +354,7 @@ static void test_without_slots_a_peer_waits_and_loses_nothing(void **state)
 	for (i = 0; i < 4; i++)
 		fixture_turn(&f);
 	assert_true(alive());
-	assert_false(p->paused);
+	assert_false(p->waits);
 	assert_int_equal(f.blocks_seen, blocks);
 }
 
