@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "accuse.h"
 #include "bitfield.h"
 #include "log.h"
 #include "reader.h"
@@ -47,22 +48,27 @@ static const struct permit net_permits[] = {
 	{ MSG_SPILL, IN(NET_OPEN) | IN(NET_HELD), on_spill },
 };
 
-/* A new netproc's descriptors come one by one. */
+/* A new netproc's descriptors come one by one: its channel, then its slots. */
 static int on_setup_fd(void *self, const void *message, int fd)
 {
 	struct disk *d = self;
 	const struct msg_setup_fd *m = message;
 	int *place = m->what == SETUP_DISK ? &d->next_net : m->what == SETUP_SLOTS ? &d->next_slots : NULL;
 
-	if (!place) {
+	if (!place || (m->what == SETUP_SLOTS && d->next_net < 0)) {
 		close(fd);
 		return -1;
 	}
 	if (*place >= 0)
 		close(*place);
 	*place = fd;
-	if (m->what == SETUP_DISK)
+	if (m->what == SETUP_DISK) {
 		d->next_epoch = m->epoch;
+		/* Those that wait here are of one that died before it was served. */
+		if (d->next_slots >= 0)
+			close(d->next_slots);
+		d->next_slots = -1;
+	}
 	if (d->next_net >= 0 && d->next_slots >= 0) {
 		channel_close(&d->net);
 		store_forget(&d->store);
@@ -135,15 +141,15 @@ int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
 
 	if (d->slots.count)
 		slots_detach(&d->slots);
+	channel_init(&d->net, fd, epoch, false, "netproc");
 	r = slots_attach(&d->slots, slots_fd, SLOT_COUNT);
 	close(slots_fd);
 	if (r < 0) {
 		d->slots.count = 0;
-		log_line(LOG_ERROR, TOPIC_IPC, "netproc: slots that are not sealed as they must be");
-		close(fd);
+		accuse(ROLE_NETPROC, &d->net, "slots that are not sealed as they must be", NULL);
+		channel_close(&d->net);
 		return -1;
 	}
-	channel_init(&d->net, fd, epoch, false, "netproc");
 	d->net_state = NET_QUIET;
 	d->have_next = 0;
 	d->freed = 0;
@@ -299,7 +305,7 @@ void disk_advance(struct disk *d, uint64_t now)
 	bool all = d->store.verified_pieces == d->m.h->piece_count;
 
 	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store)) {
-		/* On failure there is no netproc, and the parent knows from the log. */
+		/* On failure there is no netproc, and the parent was told. */
 		(void)!disk_attach(d, d->next_net, d->next_epoch, d->next_slots);
 		d->next_net = d->next_slots = -1;
 	}
@@ -358,17 +364,20 @@ static int serve_control(struct disk *d)
 	return -2;
 }
 
-static bool net_ended(struct disk *d, enum channel_result r)
+/*
+ * Without netproc, what is verified and the files stay as they are; what is
+ * open waits for the next one, which makes us forget it (on_setup_fd).
+ */
+static void net_ended(struct disk *d, enum channel_result r)
 {
-	if (r == CHANNEL_VIOLATION) {
-		log_line(LOG_ERROR, TOPIC_IPC, "netproc: %s%s%s", channel_violation(), d->store.why ? ": " : "", d->store.why ? d->store.why : "");
-		return true;
-	}
-	if (r == CHANNEL_CLOSED) {
+	if (r == CHANNEL_VIOLATION)
+		accuse(ROLE_NETPROC, &d->net, channel_violation(), d->store.why);
+	else if (r == CHANNEL_CLOSED)
 		log_line(LOG_INFO, TOPIC_IPC, "netproc closed its channel");
-		channel_close(&d->net);
-	}
-	return false;
+	else
+		return;
+	d->store.why = NULL;
+	channel_close(&d->net);
 }
 
 enum disk_turn disk_turn(struct disk *d, uint32_t *status)
@@ -395,13 +404,12 @@ enum disk_turn disk_turn(struct disk *d, uint32_t *status)
 		/* A full channel whose other end is gone would never be read again. */
 		enum channel_result c = read_net || !(p[1].revents & (POLLHUP | POLLERR)) ? disk_serve_net(d) : CHANNEL_CLOSED;
 
-		if (net_ended(d, c))
-			return DISK_VIOLATION;
+		net_ended(d, c);
 	}
 	now = now_ms();
 	disk_advance(d, now);
 	if (d->net.fd >= 0 && channel_flush(&d->net) < 0)
-		(void)net_ended(d, CHANNEL_CLOSED);
+		net_ended(d, CHANNEL_CLOSED);
 	d->freed = 0;
 	if (channel_flush(d->control) < 0)
 		return DISK_ENDED;

@@ -65,7 +65,7 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 /* Ends the threads and frees all; no job may be busy.  For tests. */
 void disk_release(struct disk *d);
 
-/* A netproc: its channel and slots.  Both descriptors are taken.  0, or -1 when the slots are not what they must be. */
+/* A netproc: its channel and slots.  Both descriptors are taken.  0, or -1 when the slots are not what they must be: it was accused. */
 int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd) MUST_CHECK;
 
 /* After GO: begins. */
@@ -74,7 +74,8 @@ void disk_start(struct disk *d);
 enum disk_turn { DISK_GO_ON, DISK_ENDED, DISK_VIOLATION };
 /*
  * One turn of the loop.  DISK_ENDED: SHUTDOWN was served, or the parent is gone;
- * DISK_VIOLATION: somebody broke the contract (it was logged).  *status is for BYE.
+ * DISK_VIOLATION: the parent broke the contract (it was logged).  *status is for
+ * BYE.  A netproc that breaks it is accused, and its channel closed.
  */
 enum disk_turn disk_turn(struct disk *d, uint32_t *status) MUST_CHECK;
 

@@ -1,9 +1,9 @@
 /*
  * compartment.h - how a compartment comes up: what every main() does first.
  *
- *	compartment_begin(&c, ROLE_DISKPROC);   first walls, HELLO, filter 1, set-up received
+ *	compartment_begin(&c, ROLE_DISKPROC);   first walls, HELLO, set-up received
  *	... warm up, make threads through compartment_landlock() first ...
- *	compartment_lock(&c);                   last walls, READY, waits for GO
+ *	compartment_lock(&c);                   LISTENER, last walls, READY, waits for GO
  *	... the loop ...
  *	compartment_end(&c, status);            BYE, exit
  *
@@ -37,22 +37,21 @@ struct compartment {
 	uint32_t net_count;
 	struct msg_allow_addr allowed[COMPARTMENT_MAX_NETS];
 	uint32_t allowed_count;
-	/* netproc: what it sends to the parent between HELLO and the set-up's end; see compartment_give() */
 };
 
-/* First walls; HELLO; LISTENER; then receives SETUP_FD, options, ALLOW_* until SETUP_END (10 s at most). */
+/* First walls; HELLO; then receives SETUP_FD, options, ALLOW_* until SETUP_END, for as long as the parent takes. */
 void compartment_begin(struct compartment *c, enum role role);
 
 /* Takes a descriptor out of c->fds; exits with a log line when it was not passed. */
 int compartment_take(struct compartment *c, enum setup_fd what);
 
-/* Hands netproc's slots to the parent.  Closes fd.  Between begin and lock. */
+/* netproc: hands its slots to the parent.  Closes fd.  Between begin and lock. */
 void compartment_give_slots(struct compartment *c, int fd, uint32_t count);
 
 /* Landlock, before threads are made; root as in sandbox_landlock().  compartment_lock() does it when nobody did. */
 void compartment_landlock(struct compartment *c, int root);
 
-/* Last walls, READY; waits for GO (30 s at most; exits when the parent is gone). */
+/* Filter 1 and LISTENER, last walls, READY; waits for GO as for the set-up; exits when the parent is gone. */
 void compartment_lock(struct compartment *c);
 
 /* BYE with status, flushed for at most 2 s; then _exit. */

@@ -139,6 +139,12 @@ struct msg_log {
 };
 struct msg_violation { uint32_t syscall; };  /* test build: an unlisted call was made */
 struct msg_bye { uint32_t status; };         /* 0: all was done that SHUTDOWN or the role asked for */
+struct msg_accuse {  /* a sibling broke the contract on the channel with this one, which was closed here */
+	uint32_t role;   /* who did */
+	uint32_t epoch;  /* of that channel: the accused may have been replaced meanwhile */
+	uint16_t length; /* of text */
+	uint8_t text[118]; /* how; the receiver escapes it before anyone sees it */
+};
 
 /* ---- inspect -> parent ---- */
 struct msg_inspected {
@@ -280,8 +286,9 @@ struct msg_dialer_stats {
 struct msg_launch {
 	uint32_t role; /* ROLE_INSPECT .. ROLE_DISKPROC */
 	uint32_t tag;
-	int32_t uid, gid; /* as root: whom it becomes; -1: stays who it is */
+	int32_t uid, gid; /* as root: whom it becomes, both above 0; or both LAUNCH_STAYS */
 };
+#define LAUNCH_STAYS (-1) /* stays who it is; any other negative number is refused */
 struct msg_launched { /* + the control channel */
 	uint32_t tag;
 	int32_t error; /* 0: a failure is LAUNCH_FAILED */
@@ -356,7 +363,8 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(PAIR, pair, 1, 0)                                    \
 	X(PAIR_END, pair_end, 1, 1)                            \
 	X(INSPECT_PROCESS, inspect_process, 1, 0)              \
-	X(PROCESS_STATUS, process_status, 1, 0)
+	X(PROCESS_STATUS, process_status, 1, 0)                \
+	X(ACCUSE, accuse, 1, 0)
 
 enum message_type {
 	MSG_NONE = 0,

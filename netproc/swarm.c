@@ -57,7 +57,7 @@ struct swarm {
 	struct peer *waiting, **waiting_end; /* for slots, first come first served */
 	uint64_t held_ms; /* since when no peer is read; 0: they are */
 	bool ready, kick, connect;
-	bool held; /* this diskproc takes no more: nobody is dialled until another comes */
+	bool disk_held; /* this diskproc takes no more: nobody is dialled until another comes */
 	bool down; /* for good */
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
@@ -355,7 +355,7 @@ static void connect_more(struct swarm *s)
 	uint64_t wait;
 
 	s->connect = false;
-	while (s->ready && !s->held && !s->down && !picker_complete(s->picker) && s->count + s->dials_under_way < s->options.max_peers) {
+	while (s->ready && !s->disk_held && !s->down && !picker_complete(s->picker) && s->count + s->dials_under_way < s->options.max_peers) {
 		struct dialing *d = free_dialing(s, DIALS_MOST);
 		uint32_t i = d ? candidates_next(s->candidates, loop_now(s->loop), &wait) : NO_CANDIDATE;
 
@@ -383,7 +383,7 @@ void swarm_add_name(struct swarm *s, const char *host, uint16_t port)
 	uint8_t family = s->options.use_ipv4 ? s->options.use_ipv6 ? 0 : 4 : 6;
 
 	/* Names are few and not worth a queue: one that finds no room will be named again. */
-	if (!d || s->held || s->down || s->count >= s->options.max_peers)
+	if (!d || s->disk_held || s->down || s->count >= s->options.max_peers)
 		return;
 	prepare(s, d);
 	if (dial_name(s->dials, &d->request, NET_PEER, host, port, family) == 0)
@@ -515,7 +515,7 @@ static void on_hold(void *arg)
 
 	for (i = 0; i < s->count; i++)
 		swarm_drop(s->peers[i], DROP_SHUTDOWN, "storage is on hold");
-	s->held = true;
+	s->disk_held = true;
 }
 
 static void on_slots(void *arg)
@@ -549,7 +549,7 @@ void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
 	picker_reset(s->picker);
 	memset(s->have, 0, s->bitfield_bytes);
 	s->verified_bytes = 0;
-	s->held = false;
+	s->disk_held = false;
 	disk_attach(s->disk, fd, epoch);
 }
 
@@ -609,7 +609,7 @@ static void on_tick(void *arg)
 	if (spill != UINT32_MAX)
 		disk_send_spill(s->disk, spill);
 	s->connect = true;
-	if (s->ready && !s->held && !s->down && s->shaken + candidates_idle(s->candidates) < min_u32(FEW_PEERS, s->options.max_peers) &&
+	if (s->ready && !s->disk_held && !s->down && s->shaken + candidates_idle(s->candidates) < min_u32(FEW_PEERS, s->options.max_peers) &&
 	    now - s->needed_ms > 10000) {
 		s->needed_ms = now;
 		s->hooks.need_peers(s->hooks.arg, s->shaken);

@@ -89,8 +89,6 @@ void feed_renew(struct download *d, enum role role)
 
 	if (d->disk_only)
 		return;
-	if (role == ROLE_NETPROC)
-		d->child[ROLE_DISKPROC].stale |= d->child[ROLE_DISKPROC].given & BIT(SETUP_SLOTS);
 	for (i = 0; i < EDGES; i++) {
 		if (edges[i].ends[0] != role && edges[i].ends[1] != role)
 			continue;
@@ -124,11 +122,16 @@ bool feed_on_pair(struct download *d, const struct launcher_answer *a)
 	return false;
 }
 
-void feed_slots_changed(struct download *d)
+bool feed_has_edge(const struct download *d, enum role a, enum role b, uint32_t *epoch)
 {
-	struct child *c = &d->child[ROLE_DISKPROC];
+	size_t i;
 
-	c->stale |= c->given & BIT(SETUP_SLOTS);
+	for (i = 0; i < EDGES; i++)
+		if ((edges[i].ends[0] == a && edges[i].ends[1] == b) || (edges[i].ends[0] == b && edges[i].ends[1] == a)) {
+			*epoch = d->edge[i].epoch;
+			return true;
+		}
+	return false;
 }
 
 /* What a role needs before its set-up can end. */
@@ -264,6 +267,24 @@ static void give(struct download *d, struct child *c, enum setup_fd what)
 		child_give(c, what, fd, epoch, true);
 }
 
+/*
+ * New ends of channels for one that RUNs.  diskproc takes a new channel and then
+ * the slots of whoever is at its other end: once the channel was passed, the
+ * slots that it has are an old netproc's, whenever it was given them.
+ */
+static void give_stale(struct download *d, struct child *c)
+{
+	uint32_t what;
+
+	for (what = 1; what < SETUP_FD_COUNT; what++) {
+		if (!(c->stale & BIT(what)) || (what == SETUP_SLOTS && c->stale & BIT(SETUP_DISK)))
+			continue;
+		give(d, c, (enum setup_fd)what);
+		if (what == SETUP_DISK && c->role == ROLE_DISKPROC && !(c->stale & BIT(SETUP_DISK)))
+			c->stale |= BIT(SETUP_SLOTS);
+	}
+}
+
 static void feed(struct download *d, struct child *c)
 {
 	uint32_t need = needs(d, c->role), what;
@@ -282,9 +303,7 @@ static void feed(struct download *d, struct child *c)
 			send_dialer_options(d, c);
 		child_setup_end(c);
 	} else if (c->state == CHILD_RUNNING && c->stale) {
-		for (what = 1; what < SETUP_FD_COUNT; what++)
-			if (c->stale & BIT(what))
-				give(d, c, (enum setup_fd)what);
+		give_stale(d, c);
 	}
 }
 

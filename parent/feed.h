@@ -22,8 +22,8 @@ void feed_renew(struct download *d, enum role role);
 /* The launcher's answer, if it is a pair of this download. */
 bool feed_on_pair(struct download *d, const struct launcher_answer *a);
 
-/* There are new slots. */
-void feed_slots_changed(struct download *d);
+/* Whether these two roles have a channel between them; *epoch is that of the present one. */
+bool feed_has_edge(const struct download *d, enum role a, enum role b, uint32_t *epoch);
 
 /* Gives everybody what can be given now. */
 void feed_all(struct download *d);

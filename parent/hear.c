@@ -22,14 +22,12 @@ static int on_slots(void *self, const void *message, int fd)
 	const struct msg_slots *m = message;
 	struct download *d = download_of(self);
 
-	if (m->count != SLOT_COUNT) {
+	/* Those of a netproc that died were closed: these are its second ones. */
+	if (m->count != SLOT_COUNT || d->slots >= 0) {
 		close(fd);
 		return -1;
 	}
-	if (d->slots >= 0)
-		close(d->slots);
 	d->slots = fd;
-	feed_slots_changed(d);
 	return 0;
 }
 
@@ -172,25 +170,54 @@ static int on_inspected(void *self, const void *message, int fd)
 	return inspecting_on_answer(download_of(self), message);
 }
 
+/*
+ * A sibling broke the contract, says this one.  It may lie: the accused is then
+ * ended for nothing, but no more often than compartments may die at all.
+ */
+static int on_accuse(void *self, const void *message, int fd)
+{
+	const struct msg_accuse *m = message;
+	struct child *c = self, *accused;
+	struct download *d = download_of(c);
+	uint32_t epoch;
+	char how[130];
+
+	(void)fd;
+	if (m->role >= ROLE_COUNT || m->length > sizeof m->text || !feed_has_edge(d, c->role, (enum role)m->role, &epoch))
+		return -1;
+	accused = &d->child[m->role];
+	/* One that was replaced meanwhile, or is being; or all is over, and diskproc must not be kept from its last sync. */
+	if (m->epoch != epoch || accused->state == CHILD_NONE || accused->state >= CHILD_DONE || d->state != DOWNLOAD_RUNNING)
+		return 0;
+	screen_safe(how, sizeof how, m->text, m->length);
+	child_kill(accused, "broke the contract: %s (said by %s)", how, role_name(c->role));
+	return 0;
+}
+#define ACCUSE { MSG_ACCUSE, CHILD_WORKING, on_accuse }
+
 static const struct permit inspect_permits[] = {
 	CHILD_PERMITS,
 	{ MSG_INSPECTED, CHILD_IN(CHILD_RUNNING), on_inspected },
 };
 static const struct permit resolver_permits[] = {
 	CHILD_PERMITS,
+	ACCUSE,
 };
 static const struct permit dialer_permits[] = {
 	CHILD_PERMITS,
+	ACCUSE,
 	{ MSG_DIALER_STATS, CHILD_WORKING, on_dialer_stats },
 };
 static const struct permit netproc_permits[] = {
 	CHILD_PERMITS,
+	ACCUSE,
 	{ MSG_SLOTS, CHILD_IN(CHILD_LOCKING), on_slots },
 	{ MSG_NET_STATS, CHILD_WORKING, on_net_stats },
 	{ MSG_TRACKER_EVENT, CHILD_WORKING, on_tracker_event },
 };
 static const struct permit diskproc_permits[] = {
 	CHILD_PERMITS,
+	ACCUSE,
 	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
 	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
 	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },

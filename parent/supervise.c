@@ -5,7 +5,9 @@
  * into memory files, directories and certificates are opened.  Then one loop:
  * launcher, signals, control channels, forbidden calls, timers.  When every
  * SOURCE was inspected and its output is open, the parent raises its own
- * walls; only then does any compartment hear GO.
+ * walls; only then does any compartment hear GO, but for inspect: that one has
+ * to be done before the output can be opened, so while it reads a stranger's
+ * bytes the parent is not locked yet (for `show`, which opens nothing, it is).
  *
  * Must never: parse what a stranger sent, wait for one compartment alone.
  */
@@ -236,7 +238,7 @@ static void advance(struct supervisor *s)
 			download_start(&s->downloads[i]);
 			download_advance(&s->downloads[i]);
 		}
-	/* While the others raise theirs; nobody hears GO before. */
+	/* While the others raise theirs: they hear GO after it.  inspect has heard it, unless this is `show`. */
 	if (!s->x.locked) {
 		lock(s);
 		for (i = 0; i < o->source_count; i++)

@@ -2,11 +2,12 @@
  * serve.c - the dialer's ears: requests of netproc, answers of the resolver.
  *
  * Whoever speaks here may be compromised.  What cannot come from an honest
- * sender ends its channel; what an honest one merely passes on from strangers
- * (a port 0, odd text as a host) gets an answer.
+ * sender ends its channel, and the parent is told; what an honest one merely
+ * passes on from strangers (a port 0, odd text as a host) gets an answer.
  */
 #include <netdb.h>
 
+#include "accuse.h"
 #include "dialer.h"
 #include "log.h"
 
@@ -152,7 +153,7 @@ void serve_client_ready(struct dialer *d, struct client *c)
 			client_close(d, c);
 			return;
 		case CHANNEL_VIOLATION:
-			log_line(LOG_ERROR, TOPIC_IPC, "netproc broke the contract: %s", channel_violation());
+			accuse(ROLE_NETPROC, &c->channel, channel_violation(), NULL);
 			client_close(d, c);
 			return;
 		}
@@ -169,7 +170,7 @@ void serve_resolver_ready(struct dialer *d)
 		resolver_close(d);
 		break;
 	case CHANNEL_VIOLATION:
-		log_line(LOG_ERROR, TOPIC_IPC, "resolver broke the contract: %s", channel_violation());
+		accuse(ROLE_RESOLVER, &d->resolver, channel_violation(), NULL);
 		resolver_close(d);
 		break;
 	}

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "accuse.h"
 #include "compartment.h"
 #include "work.h"
 
@@ -122,7 +123,7 @@ static void dialer_ready(struct resolver *r)
 		dialer_close(r, "the channel is closed");
 		break;
 	case CHANNEL_VIOLATION:
-		log_line(LOG_ERROR, TOPIC_IPC, "dialer broke the contract: %s", channel_violation());
+		accuse(ROLE_DIALER, &r->dialer, channel_violation(), NULL);
 		dialer_close(r, "dropped");
 		break;
 	}
