@@ -235,10 +235,15 @@ int files_get(struct files *f, uint32_t file, enum files_want want, struct fault
 			e->slot = (uint16_t)(i + 1);
 		}
 	}
-	if (fd >= 0 && want == FILES_WRITE)
-		e->state |= ENTRY_DIRTY;
 	pthread_mutex_unlock(&f->lock);
 	return fd;
+}
+
+void files_wrote(struct files *f, uint32_t file)
+{
+	pthread_mutex_lock(&f->lock);
+	f->entries[file].state |= ENTRY_DIRTY;
+	pthread_mutex_unlock(&f->lock);
 }
 
 void files_put(struct files *f, uint32_t file)
@@ -327,7 +332,7 @@ int files_sync(struct files *f, struct fault *fault)
 		bool dirty;
 		int fd, r;
 
-		/* Cleared first: a write that comes during the sync makes it dirty again. */
+		/* Cleared first: a write that ends during the sync makes it dirty again. */
 		pthread_mutex_lock(&f->lock);
 		dirty = f->entries[i].state & ENTRY_DIRTY;
 		f->entries[i].state = (uint8_t)(f->entries[i].state & ~ENTRY_DIRTY);

@@ -38,6 +38,8 @@ void files_free(struct files *f);
  * it is not there; FILES_READ gives -1 with fault->act 0 when it is not there.
  */
 int files_get(struct files *f, uint32_t file, enum files_want want, struct fault *fault) MUST_CHECK;
+/* After each write, before files_put(): marked earlier, a sync in between would take the file for synced. */
+void files_wrote(struct files *f, uint32_t file);
 void files_put(struct files *f, uint32_t file);
 
 /* Makes the empty files, and the directories above them.  Slow lane. */

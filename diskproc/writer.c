@@ -56,6 +56,7 @@ static void run_flush(struct work *w, struct run *r)
 	if (fd >= 0) {
 		if (write_all(fd, r->part, (int)r->parts, r->offset) < 0)
 			fault = (struct fault){ DISK_ACT_WRITE, errno, r->file };
+		files_wrote(w->files, r->file);
 		files_put(w->files, r->file);
 	}
 	for (i = 0; fault.act && i < r->parts; i++)

@@ -5,10 +5,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+/* Counts what is synced. */
+#define fdatasync counted_fdatasync
+static int counted_fdatasync(int fd);
 #include "../../diskproc/files.c"
+#undef fdatasync
 #include "../../diskproc/layout.c"
 #include "../../diskproc/place.c"
 #include "disk_fixture.h"
@@ -19,6 +24,14 @@ static const struct fixture_file table[FILES] = {
 	{ ".pad/1", 1000, METAINFO_FILE_PAD }, { "link", 0, METAINFO_FILE_SYMLINK }, { "top", 1, 0 },
 	{ "last", 7, 0 },
 };
+
+static uint32_t syncs;
+
+static int counted_fdatasync(int fd)
+{
+	syncs++;
+	return fdatasync(fd);
+}
 
 struct box {
 	char dir[64];
@@ -276,6 +289,26 @@ static void test_read_only_audit_wants_every_file_with_its_length(void **state)
 	assert_int_equal(b->fault.file, 5);
 }
 
+static void test_write_that_ends_after_a_sync_is_synced_by_the_next(void **state)
+{
+	struct box *b = *state;
+	int fd;
+
+	use(b, false, false, 10);
+	fd = write_get(b, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	/* The worker that holds the file comes to its write only now. */
+	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+	files_wrote(b->files, 0);
+	files_put(b->files, 0);
+	syncs = 0;
+	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(syncs, 1);
+	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(syncs, 1);
+}
+
 static void test_single_file_with_two_names_is_refused(void **state)
 {
 	struct box *b = *state;
@@ -316,6 +349,7 @@ int main(void)
 		T(test_file_in_place_of_a_directory_is_foreign),
 		T(test_least_used_descriptor_is_closed_and_opened_again),
 		T(test_file_that_changed_under_us_is_foreign),
+		T(test_write_that_ends_after_a_sync_is_synced_by_the_next),
 		T(test_read_only_audit_wants_every_file_with_its_length),
 		T(test_single_file_with_two_names_is_refused),
 	};
