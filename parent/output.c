@@ -221,13 +221,27 @@ int output_open(struct output *o, int dir, const char *dir_name, const struct me
 	return r;
 }
 
+/* Whether what the directory has under this name is what was downloaded: others may rename there, too. */
+static bool is_root(const struct output *o, const char *name)
+{
+	struct stat root, named;
+
+	return fstat(o->root, &root) == 0 && fstatat(o->dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == root.st_dev &&
+	       named.st_ino == root.st_ino;
+}
+
 int output_finish(struct output *o, char *error, size_t room)
 {
+	if (!is_root(o, o->part))
+		return refuse(error, room, "'%s' is not what was downloaded any more: somebody has renamed or replaced it", o->part);
 	if (renameat2(o->dir, o->part, o->dir, o->name, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST)
 			return refuse(error, room, "'%s' has appeared meanwhile and is left alone; the finished download is '%s'", o->name, o->part);
 		return refuse(error, room, "cannot rename '%s' to '%s': %s", o->part, o->name, strerror(errno));
 	}
+	/* A rename goes by name: it is known only now what it took. */
+	if (!is_root(o, o->name))
+		return refuse(error, room, "'%s' is not what was downloaded: somebody has replaced it", o->name);
 	if (fsync(o->dir) < 0)
 		return refuse(error, room, "cannot sync the directory of '%s': %s", o->name, strerror(errno));
 	return 0;

@@ -33,7 +33,7 @@ void output_init(struct output *o);
  */
 int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, bool give, char *error, size_t room) MUST_CHECK;
 
-/* NAME.part -> NAME, replacing nothing, and the directory synced.  0, or -1 with one line in `error`. */
+/* NAME.part -> NAME, replacing nothing, if it is `root` still; and the directory synced.  0, or -1 with one line in `error`. */
 int output_finish(struct output *o, char *error, size_t room) MUST_CHECK;
 
 void output_close(struct output *o);

@@ -5,13 +5,26 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <cmocka.h>
 
+/* Another user of the directory, who is quicker than our rename. */
+static void (*before_rename)(void);
+static int late_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
+#define renameat2 late_renameat2
 #include "../../parent/output.c"
+#undef renameat2
 #include "../../parent/screen.c"
 #include "../../parent/text.c"
 
 #define TOTAL 1000u
+
+static int late_renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	if (before_rename)
+		before_rename();
+	return renameat2(from, old, to, new, flags);
+}
 
 static char folder[64];
 static int dir;
@@ -121,6 +134,36 @@ static void test_finishing_renames_and_replaces_nothing(void **state)
 	assert_int_equal(output_finish(&o, error, sizeof error), 0);
 	assert_true(exists("name"));
 	assert_false(exists("name.part"));
+}
+
+/* NAME.part, which is ours, goes; a symbolic link stands there instead. */
+static void replace_part(void)
+{
+	if (renameat(dir, "name.part", dir, "other") < 0 || symlinkat("/etc/passwd", dir, "name.part") < 0)
+		abort();
+}
+
+static void test_a_part_that_was_replaced_is_not_the_download(void **state)
+{
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	replace_part();
+	assert_int_equal(output_finish(&o, error, sizeof error), -1);
+	assert_non_null(strstr(error, "renamed or replaced"));
+	assert_false(exists("name"));
+}
+
+static void test_a_part_that_is_replaced_during_the_rename_is_told(void **state)
+{
+	int r;
+
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	before_rename = replace_part;
+	r = output_finish(&o, error, sizeof error);
+	before_rename = NULL;
+	assert_int_equal(r, -1);
+	assert_non_null(strstr(error, "is not what was downloaded"));
 }
 
 static void test_a_directory_for_many_files(void **state)
@@ -247,6 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_new_download_is_a_plain_part_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_finishing_renames_and_replaces_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_part_that_was_replaced_is_not_the_download, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_part_that_is_replaced_during_the_rename_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_directory_for_many_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_our_part_file_is_continued, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_second_bulkhead_is_kept_away, set_up, tear_down),
