@@ -62,20 +62,34 @@ static void unlink_from(struct candidates *c, uint32_t index)
 		*at = c->next[index];
 }
 
-/* A place for a new one: free, or that of an idle address that failed most; NO_CANDIDATE when none failed. */
+/* How little is lost without it; 0: it stays. */
+static uint64_t worth_little(const struct candidate *x)
+{
+	if (x->state == CANDIDATE_NEVER)
+		return x->refused ? UINT64_MAX : 1;
+	return x->state == CANDIDATE_IDLE && !x->forced && x->failures > 1 ? x->failures : 0;
+}
+
+/*
+ * A place for a new one: free, or that of an address that was refused, failed
+ * most, or (a table full of those would end the search for peers) is banned.
+ * NO_CANDIDATE when all may be of use.
+ */
 static uint32_t make_room(struct candidates *c)
 {
 	uint32_t i, worst = NO_CANDIDATE;
+	uint64_t most = 0;
 
 	if (c->used < CANDIDATES_MAX)
 		return c->used++;
 	for (i = 0; i < CANDIDATES_MAX; i++)
-		if (c->all[i].state == CANDIDATE_IDLE && !c->all[i].forced && c->all[i].failures > 1 &&
-		    (worst == NO_CANDIDATE || c->all[i].failures > c->all[worst].failures))
+		if (worth_little(&c->all[i]) > most) {
+			most = worth_little(&c->all[i]);
 			worst = i;
+		}
 	if (worst != NO_CANDIDATE) {
 		unlink_from(c, worst);
-		c->idle--;
+		c->idle -= c->all[worst].state == CANDIDATE_IDLE;
 		c->known--;
 	}
 	return worst;
@@ -160,6 +174,8 @@ void candidates_retry(struct candidates *c, uint32_t index, bool failed, uint64_
 	struct candidate *x = &c->all[index];
 	uint64_t first = x->forced ? FORCED_FIRST_MS : RETRY_FIRST_MS, most = x->forced ? FORCED_MOST_MS : RETRY_MOST_MS, wait;
 
+	if (x->banned)
+		candidates_never(c, index);
 	if (x->state == CANDIDATE_NEVER)
 		return;
 	x->failures = failed ? x->failures + 1 : 0;
@@ -178,6 +194,12 @@ void candidates_never(struct candidates *c, uint32_t index)
 		c->idle--;
 	x->state = CANDIDATE_NEVER;
 	x->peer = NULL;
+}
+
+void candidates_refused(struct candidates *c, uint32_t index)
+{
+	candidates_never(c, index);
+	c->all[index].refused = true;
 }
 
 uint32_t candidates_known(const struct candidates *c)

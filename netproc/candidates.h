@@ -21,6 +21,8 @@ struct candidate {
 	enum candidate_state state;
 	uint32_t failures; /* in a row */
 	bool forced;       /* --peer */
+	bool banned;       /* never, however its dial ends */
+	bool refused;      /* never, since the policy refuses it: costs little to find out again */
 	uint64_t next_ms;  /* not before */
 	void *peer;        /* the connection; the caller's */
 };
@@ -47,6 +49,8 @@ void candidates_take(struct candidates *c, uint32_t index);
 void candidates_retry(struct candidates *c, uint32_t index, bool failed, uint64_t least_ms, uint64_t now_ms);
 /* Never again. */
 void candidates_never(struct candidates *c, uint32_t index);
+/* The policy refuses it: never, and the first to give up its place. */
+void candidates_refused(struct candidates *c, uint32_t index);
 
 uint32_t candidates_known(const struct candidates *c);
 /* Idle ones that may still be tried. */

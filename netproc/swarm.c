@@ -267,8 +267,9 @@ static void ban(struct swarm *s, uint32_t id, const char *why)
 	struct peer *p;
 	char text[64];
 
-	if (!c || c->state == CANDIDATE_NEVER)
+	if (!c || c->state == CANDIDATE_NEVER || c->banned)
 		return;
+	c->banned = true; /* one that is being dialled ends when its dial does */
 	s->banned++;
 	log_line(LOG_INFO, TOPIC_PEER, "%s: banned: %s", net_addr_text(text, sizeof text, &c->addr), why);
 	p = c->peer;
@@ -285,7 +286,7 @@ static void connected(struct swarm *s, uint32_t candidate, int fd)
 	struct candidate *c = candidates_at(s->candidates, candidate);
 	struct peer *p;
 
-	if (s->down || s->count >= s->options.max_peers) {
+	if (s->down || c->banned || s->count >= s->options.max_peers) {
 		close(fd);
 		candidates_retry(s->candidates, candidate, false, 0, loop_now(s->loop));
 		return;
@@ -322,7 +323,7 @@ static void on_dial_done(void *arg, int fd, const struct net_addr *addr, const s
 	if (fd >= 0)
 		connected(s, i, fd);
 	else if (i != NO_CANDIDATE && why == DIAL_REFUSED_BY_POLICY)
-		candidates_never(s->candidates, i);
+		candidates_refused(s->candidates, i);
 	else if (i != NO_CANDIDATE)
 		candidates_retry(s->candidates, i, why != DIAL_LIMIT, 0, loop_now(s->loop));
 }

@@ -118,6 +118,40 @@ static void test_the_table_is_bounded_and_ids_are_not_reused(void **state)
 	candidates_free(c);
 }
 
+static void test_addresses_that_are_never_dialled_do_not_fill_the_table(void **state)
+{
+	struct candidates *c = candidates_new(7);
+	struct net_addr a;
+	uint32_t i, banned = 5, failed = 6, refused = 4000;
+
+	(void)state;
+	/* What a hostile tracker names: addresses of the LAN, of itself, and one that failed. */
+	for (i = 0; i < CANDIDATES_MAX; i++) {
+		a = addr(i);
+		assert_int_equal(candidates_add(c, &a, false, 0), i);
+		candidates_take(c, i);
+		if (i != failed && i != refused)
+			candidates_never(c, i);
+	}
+	candidates_retry(c, failed, true, 0, 0);
+	candidates_take(c, failed);
+	candidates_retry(c, failed, true, 0, 0);
+	candidates_refused(c, refused);
+	/* In that order: refused, failed, banned. */
+	a = addr(CANDIDATES_MAX);
+	assert_int_equal(candidates_add(c, &a, false, 0), refused);
+	candidates_take(c, refused);
+	assert_int_equal(candidates_at(c, banned)->state, CANDIDATE_NEVER);
+	a = addr(CANDIDATES_MAX + 1);
+	assert_int_equal(candidates_add(c, &a, false, 0), failed);
+	candidates_take(c, failed);
+	a = addr(CANDIDATES_MAX + 2);
+	assert_int_not_equal(candidates_add(c, &a, false, 0), NO_CANDIDATE);
+	assert_int_equal(candidates_idle(c), 1);
+	assert_int_equal(candidates_known(c), CANDIDATES_MAX);
+	candidates_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +160,7 @@ int main(void)
 		cmocka_unit_test(test_back_off_doubles_and_forgets_after_success),
 		cmocka_unit_test(test_a_banned_address_never_comes_back),
 		cmocka_unit_test(test_the_table_is_bounded_and_ids_are_not_reused),
+		cmocka_unit_test(test_addresses_that_are_never_dialled_do_not_fill_the_table),
 	};
 
 	return cmocka_run_group_tests_name("candidates", tests, NULL, NULL);

@@ -360,7 +360,6 @@ static void test_without_slots_a_peer_waits_and_loses_nothing(void **state)
 
 static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **state)
 {
-	struct msg_have_end have = { 0 };
 	int pair[2];
 
 	(void)state;
@@ -374,7 +373,7 @@ static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **st
 	channel_close(&f.disk);
 	channel_init(&f.disk, pair[1], FIX_EPOCH + 1, false, "netproc");
 	assert_int_equal(f.swarm->held_slots, 0);
-	fixture_say(&f, MSG_HAVE_END, &have);
+	fixture_have(&f, 0);
 	fixture_turn(&f);
 	assert_int_equal(disk_free_slots(f.swarm->disk), SLOT_COUNT);
 	memset(wire, 9, 1000);
@@ -383,6 +382,27 @@ static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **st
 	assert_true(alive());
 	assert_int_equal(f.blocks_seen, 0);
 	assert_int_equal(disk_free_slots(f.swarm->disk), SLOT_COUNT);
+}
+
+static void test_who_is_banned_while_it_is_dialled_is_not_connected(void **state)
+{
+	struct net_addr a = { .family = 4, .ip = { 1, 2, 3, 4 }, .port = 1000 };
+	uint32_t i = candidates_add(f.swarm->candidates, &a, false, 0), count = f.swarm->count;
+	struct candidate *c = candidates_at(f.swarm->candidates, i);
+	int sv[2];
+	uint8_t byte;
+
+	(void)state;
+	candidates_take(f.swarm->candidates, i);
+	ban(f.swarm, c->id, "it sent blocks of wrong data");
+	ban(f.swarm, c->id, "it sent blocks of wrong data");
+	assert_int_equal(f.swarm->banned, 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	connected(f.swarm, i, sv[0]);
+	assert_int_equal(f.swarm->count, count);
+	assert_int_equal(c->state, CANDIDATE_NEVER);
+	assert_int_equal(read(sv[1], &byte, 1), 0);
+	close(sv[1]);
 }
 
 int main(void)
@@ -398,6 +418,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_second_connection_to_the_same_peer_is_closed, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_flood_of_any_useless_message_ends_the_connection, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_piece_that_fails_bans_its_only_sender, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_is_banned_while_it_is_dialled_is_not_connected, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_verdict_about_a_piece_that_waits_for_none_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_slot_given_back_twice_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots, begin, end),
