@@ -32,11 +32,6 @@ void log_to_sink(void (*sink)(enum role, enum log_level, enum log_topic, const c
 	max_level = level;
 }
 
-void log_set_level(enum log_level level)
-{
-	max_level = level;
-}
-
 bool log_wants(enum log_level level)
 {
 	return level <= max_level;

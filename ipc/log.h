@@ -22,7 +22,6 @@ struct channel;
 /* From now on lines up to `level` go out on `control` (a compartment) or to `sink` (the parent). */
 void log_to_channel(struct channel *control, enum log_level level);
 void log_to_sink(void (*sink)(enum role role, enum log_level level, enum log_topic topic, const char *text), enum log_level level);
-void log_set_level(enum log_level level);
 
 /* Whether such a line would go anywhere; ask before costly formatting. */
 bool log_wants(enum log_level level);
