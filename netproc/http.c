@@ -93,7 +93,7 @@ static void answer_connect(void)
 }
 #endif
 
-void http_warm_up(void)
+static void warm_up(void)
 {
 	static bool warm;
 	CURL *easy;
@@ -215,7 +215,7 @@ struct http *http_new(struct loop *l, struct dials *d, const void *ca_pem, size_
 	struct http *h = must_calloc(1, sizeof *h);
 	uint32_t i;
 
-	http_warm_up();
+	warm_up();
 	h->loop = l;
 	h->dials = d;
 	h->ca = ca_bytes ? ca_pem : NULL;

@@ -3,7 +3,7 @@
  * inside the one loop.
  *
  * Runs after the lock: libcurl opens no file, makes no thread and no socket of
- * its own (see http_warm_up() and set_options() in http.c for what that takes).
+ * its own (see warm_up() and set_options() in http.c for what that takes).
  * Redirects are followed here, hop by hop, each dialled anew under the policy:
  * at most HTTP_REDIRECTS, to http or https only, never from https to http.
  * Certificates are always verified, against the given authorities and nothing
@@ -58,12 +58,10 @@ struct http_reply {
 typedef void (*http_done)(void *arg, const struct http_reply *reply);
 
 /*
- * Makes libcurl and OpenSSL load all that they load lazily.  Before the lock,
- * once; http_new() calls it.  Ignores SIGPIPE for the whole process.
+ * ca_pem: certificate authorities, borrowed for good; NULL: every https URL is
+ * refused.  Before the lock: libcurl and OpenSSL load here all that they load
+ * lazily.  Ignores SIGPIPE for the whole process.
  */
-void http_warm_up(void);
-
-/* ca_pem: certificate authorities, borrowed for good; NULL: every https URL is refused.  Before the lock. */
 struct http *http_new(struct loop *l, struct dials *d, const void *ca_pem, size_t ca_bytes);
 void http_free(struct http *h);
 

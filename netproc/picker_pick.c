@@ -46,7 +46,7 @@
 
 /* ---- the hungry: first in, first out ---- */
 
-void hungry_add(struct picker *p, struct picker_peer *peer)
+static void hungry_add(struct picker *p, struct picker_peer *peer)
 {
 	if (peer->hungry)
 		return;

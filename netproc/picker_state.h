@@ -111,7 +111,6 @@ bool block_ask(struct picker *p, struct open *o, uint32_t block, struct picker_p
 void block_drop_askers(struct picker *p, struct open *o, uint32_t block, struct picker_peer **others, uint32_t room, uint32_t *count);
 
 /* picker_pick.c: whether anything could be asked for now by somebody. */
-void hungry_add(struct picker *p, struct picker_peer *peer);
 void hungry_remove(struct picker *p, struct picker_peer *peer);
 
 #endif

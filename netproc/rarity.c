@@ -166,7 +166,7 @@ void rarity_more(struct rarity *r, uint32_t piece)
 	r->end[b + 1]++;
 }
 
-void rarity_less(struct rarity *r, uint32_t piece)
+static void rarity_less(struct rarity *r, uint32_t piece)
 {
 	uint32_t b = bucket_of(r, piece);
 

@@ -44,9 +44,8 @@ void rarity_take(struct rarity *r, uint32_t piece, uint32_t value);
 /* Puts a piece that was taken back into the order. */
 void rarity_put(struct rarity *r, uint32_t piece);
 
-/* One more or one less peer has the piece; a whole bitfield of them. */
+/* One more peer has the piece; a peer comes or goes, with a whole bitfield of them. */
 void rarity_more(struct rarity *r, uint32_t piece);
-void rarity_less(struct rarity *r, uint32_t piece);
 void rarity_join(struct rarity *r, const uint8_t *have);
 void rarity_leave(struct rarity *r, const uint8_t *have);
 

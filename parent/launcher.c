@@ -65,7 +65,7 @@ void launcher_find_programs(struct launcher_programs *p)
 	}
 }
 
-void launcher_close_programs(struct launcher_programs *p)
+static void close_programs(struct launcher_programs *p)
 {
 	size_t i;
 
@@ -83,7 +83,7 @@ int launcher_start(struct launcher *l, struct launcher_programs *p)
 
 	if (channel_pair(ends) < 0) {
 		saved = errno;
-		launcher_close_programs(p);
+		close_programs(p);
 		errno = saved;
 		return -1;
 	}
@@ -94,7 +94,7 @@ int launcher_start(struct launcher *l, struct launcher_programs *p)
 	}
 	saved = errno;
 	close(ends[1]);
-	launcher_close_programs(p);
+	close_programs(p);
 	if (pid < 0) {
 		close(ends[0]);
 		errno = saved;

@@ -45,7 +45,6 @@ struct launcher_programs {
 
 /* Opens the programs.  A missing one is found out when it is to be started (ENOENT). */
 void launcher_find_programs(struct launcher_programs *p);
-void launcher_close_programs(struct launcher_programs *p);
 
 /*
  * Forks the launcher.  Single-threaded, before the parent's own walls.  Closes

@@ -194,7 +194,8 @@ static bool parse_ip(const char *text, struct net_addr *out)
 	return out->family != 0;
 }
 
-bool options_addr_port(const char *text, struct net_addr *out)
+/* "192.0.2.1:80", "[2001:db8::1]:80": numbers only, port 1..65535. */
+static bool parse_addr_port(const char *text, struct net_addr *out)
 {
 	char ip[INET6_ADDRSTRLEN + 1];
 	bool brackets = text[0] == '[';
@@ -215,7 +216,8 @@ bool options_addr_port(const char *text, struct net_addr *out)
 	return true;
 }
 
-bool options_cidr(const char *text, struct msg_allow_net *out)
+/* "10.0.0.0/8", "fd00::/8", or one address; bits after the prefix are cleared. */
+static bool parse_cidr(const char *text, struct msg_allow_net *out)
 {
 	char ip[INET6_ADDRSTRLEN + 1];
 	const char *slash = strchr(text, '/');
@@ -326,7 +328,7 @@ static bool take_peer(struct parse *p, const char *value)
 
 	if (o->peer_count >= ARRAY_LEN(o->peers))
 		return refuse(p, "--peer: more than %u of them", OPTIONS_MAX_PEERS);
-	if (!options_addr_port(value, &o->peers[o->peer_count]))
+	if (!parse_addr_port(value, &o->peers[o->peer_count]))
 		return refuse_value(p, OPT_PEER, value, "an address and port");
 	o->peer_count++;
 	return true;
@@ -338,7 +340,7 @@ static bool take_net(struct parse *p, const char *value)
 
 	if (o->net_count >= ARRAY_LEN(o->nets))
 		return refuse(p, "--allow-net: more than %u of them", COMPARTMENT_MAX_NETS);
-	if (!options_cidr(value, &o->nets[o->net_count]))
+	if (!parse_cidr(value, &o->nets[o->net_count]))
 		return refuse_value(p, OPT_ALLOW_NET, value, "a network such as 10.0.0.0/8");
 	o->net_count++;
 	return true;

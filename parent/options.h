@@ -67,12 +67,6 @@ const char *options_help(void);
 /* "64M" -> bytes; suffixes k, M, G, 1024-based.  Digits only, no sign, no blank.  False: not a size of [least, most]. */
 bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out) MUST_CHECK;
 
-/* "192.0.2.1:80", "[2001:db8::1]:80": numbers only, port 1..65535. */
-bool options_addr_port(const char *text, struct net_addr *out) MUST_CHECK;
-
-/* "10.0.0.0/8", "fd00::/8", or one address; bits after the prefix are cleared. */
-bool options_cidr(const char *text, struct msg_allow_net *out) MUST_CHECK;
-
 /* The status that counts for several SOURCEs: the first of 7 6 4 3 1 5 130 0 that any had. */
 int options_worst_status(int a, int b);
 

@@ -214,7 +214,7 @@ static void on_idle(void *arg)
 
 static void raise_filter(void)
 {
-#ifndef SANDBOX_WIDE /* there http_warm_up() has done what can be done */
+#ifndef SANDBOX_WIDE /* there warm_up() has done what can be done */
 	uint32_t walls = ~0u;
 
 	sandbox_end(ROLE_NETPROC, &walls);
