@@ -133,8 +133,9 @@ static int check_part(struct output *o, uint64_t total, char *error, size_t room
 		return refuse(error, room, "'%s' is there already, and has a second name (hard link)", o->part);
 	if (o->single && st.st_mode & (S_ISUID | S_ISGID))
 		return refuse(error, room, "'%s' is there already, and has set-id bits", o->part);
-	if (o->single && (uint64_t)st.st_size > total)
-		return refuse(error, room, "'%s' is there already, and is larger than this download", o->part);
+	/* Ours is empty for a moment and then as long as it will be. */
+	if (o->single && st.st_size && (uint64_t)st.st_size != total)
+		return refuse(error, room, "'%s' is there already, and is of another size than this download", o->part);
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
 			return refuse(error, room, "another bulkhead is downloading '%s'", o->part);

@@ -189,6 +189,10 @@ static void test_our_part_file_is_continued(void **state)
 	output_close(&o);
 	assert_int_equal(open_it(), 0);
 	assert_true(o.existed);
+	assert_int_equal(ftruncate(o.root, TOTAL), 0);
+	output_close(&o);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.existed);
 }
 
 static void test_a_second_bulkhead_is_kept_away(void **state)
@@ -219,7 +223,10 @@ static void test_a_foreign_part_is_refused_and_left_alone(void **state)
 	refuses("is not a plain file");
 	assert_int_equal(unlinkat(dir, "name.part", AT_REMOVEDIR), 0);
 	write_file("name.part", TOTAL + 1);
-	refuses("larger than this download");
+	refuses("of another size");
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	write_file("name.part", TOTAL - 1);
+	refuses("of another size");
 	make_form("name", false);
 	refuses("is not a directory");
 	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
@@ -230,7 +237,7 @@ static void test_a_foreign_part_is_refused_and_left_alone(void **state)
 static void test_a_set_id_part_is_refused(void **state)
 {
 	(void)state;
-	write_file("name.part", 1);
+	write_file("name.part", TOTAL);
 	assert_int_equal(fchmodat(dir, "name.part", 04700, 0), 0);
 	refuses("set-id");
 }
