@@ -259,13 +259,44 @@ static bool is_late(const struct picker *p, const struct victim *v, uint32_t i)
 	return (uint64_t)peer->expected_ms * (i + 1) / peer->queue_count > v->soon_ms;
 }
 
+/* It took part in a good piece, and answers. */
+static bool is_sound(const struct picker_peer *peer) { return peer->proven && !peer->snubbed; }
+
+/* Late, or in the hands of one that has shown nothing for a while, when one that has asks for it. */
+static bool is_due(const struct picker *p, const struct victim *v, uint32_t i, const struct picker_peer *asker)
+{
+	return is_late(p, v, i) ||
+	       (is_sound(asker) && !is_sound(v->peer) && age_ms(p, picker_queued(v->peer, i).asked_ms) > OVERDUE_UNKNOWN_MS);
+}
+
+static bool no_asker_is_sound(const struct picker *p, const struct block *b)
+{
+	uint32_t i;
+
+	for (i = 0; i < b->asked; i++)
+		if (is_sound(p->peer[b->asker[i]]))
+			return false;
+	return true;
+}
+
+/* A block that the most peers allowed were asked for: one of them makes room, not the victim, whose queue is being walked. */
+static void make_room(struct picker *p, const struct open *o, uint32_t block, const struct picker_peer *victim)
+{
+	const struct block *b = &o->block[block];
+
+	if (b->asked == ASKERS_MAX)
+		picker_give_back(p, p->peer[b->asker[p->peer[b->asker[0]] == victim]], o->piece, block);
+}
+
 static bool may_double(struct picker *p, const struct victim *v, const struct picker_request *r, const struct picker_peer *peer)
 {
 	struct open *o = open_of(p, r->piece);
 	const struct block *b = &o->block[r->block];
+	/* However many were asked that have shown nothing: one that has is asked too. */
+	bool rescue = is_sound(peer) && no_asker_is_sound(p, b);
 	uint32_t i;
 
-	if (!peer_has(peer, r->piece) || b->asked >= ASKERS_MAX || (b->asked == 2 && !v->gone))
+	if (!peer_has(peer, r->piece) || (!rescue && (b->asked >= ASKERS_MAX || (b->asked == 2 && !v->gone))))
 		return false;
 	/* A parked piece needs memory, a rejected one somebody beyond doubt. */
 	if ((!o->reserved && !has_room(p, o->bytes)) || (o->copies && open_is_suspect(o, peer->id) && p->now_ms - o->progress_ms < OWNER_WAIT_MS))
@@ -275,7 +306,7 @@ static bool may_double(struct picker *p, const struct victim *v, const struct pi
 		if (other == peer)
 			return false;
 		/* A third is asked only when both others are silent. */
-		if (b->asked == 2 && other != v->peer && !judge(p, p->peer[b->asker[i]], peer, true).gone)
+		if (!rescue && b->asked == 2 && other != v->peer && !judge(p, p->peer[b->asker[i]], peer, true).gone)
 			return false;
 	}
 	return true;
@@ -290,12 +321,13 @@ static uint32_t take_from(struct picker *p, const struct victim *v, struct picke
 {
 	uint32_t i, n = 0;
 
-	if (!is_late(p, v, v->peer->queue_count - 1) && !is_late(p, v, 0))
+	if (!is_due(p, v, v->peer->queue_count - 1, peer) && !is_due(p, v, 0, peer))
 		return 0;
 	for (i = v->peer->queue_count; i-- > 0 && n < want;) {
 		struct picker_request r = picker_queued(v->peer, i);
-		if (!is_late(p, v, i) || !may_double(p, v, &r, peer))
+		if (!is_due(p, v, i, peer) || !may_double(p, v, &r, peer))
 			continue;
+		make_room(p, open_of(p, r.piece), r.block, v->peer);
 		if (!open_reserve(p, open_of(p, r.piece)) || !block_ask(p, open_of(p, r.piece), r.block, peer))
 			break;
 		r.asked_ms = (uint32_t)p->now_ms;

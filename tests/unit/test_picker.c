@@ -537,6 +537,34 @@ static void test_snubbed_peer_holds_nothing_hostage_when_memory_is_full(void **s
 	assert_int_equal(pick(&peer[0], 16, 200), 0);
 }
 
+static void test_a_sound_peer_gets_a_block_however_many_unknown_ones_sit_on_it(void **state)
+{
+	struct picker_peer *good, *idle[3];
+	uint32_t i, n;
+
+	(void)state;
+	begin(2, 2 * BLOCK_BYTES, 1 << 20);
+	good = seed(0);
+	n = pick(good, 2, 0);
+	assert_int_equal(n, 2);
+	answer_all(good, 1);
+	assert_true(picker_on_verified(p, out[0].piece));
+	assert_true(good->proven);
+	/* Three that have shown nothing are asked for both blocks of the other piece, and answer none. */
+	for (i = 0; i < 3; i++) {
+		idle[i] = seed(1 + i);
+		idle[i]->expected_ms = 3600000;
+		pick(idle[i], 2, 2 + 9000ull * i);
+	}
+	assert_int_equal(idle[0]->queue_count, 2);
+	/* The last was asked just now: it is not waited for longer than a second. */
+	assert_int_equal(pick(good, 2, 2 + 18000 + 1500), 2);
+	assert_int_equal(good->queue_count, 2);
+	for (i = n = 0; i < 3; i++)
+		n += idle[i]->queue_count;
+	assert_true(n <= 4);
+}
+
 static void test_idle_piece_waits_on_disk_while_others_need_memory(void **state)
 {
 	uint32_t piece, i;
@@ -726,6 +754,7 @@ int main(void)
 		T(test_endgame_doubles_only_what_is_late),
 		T(test_slow_peer_keeps_only_what_it_answers_soon),
 		T(test_snubbed_peer_holds_nothing_hostage_when_memory_is_full),
+		T(test_a_sound_peer_gets_a_block_however_many_unknown_ones_sit_on_it),
 		T(test_idle_piece_waits_on_disk_while_others_need_memory),
 		T(test_block_after_the_spill_message_takes_memory_again),
 		T(test_restart_of_diskproc_loses_open_pieces_but_no_request),
