@@ -54,6 +54,7 @@ static void test_a_source_removed_in_the_same_turn_is_not_called(void **state)
 	assert_int_equal(write(q[1], "x", 1), 1);
 	assert_int_equal(loop_turn(l, 100), 2);
 	assert_int_equal(a.calls + b.calls, 1);
+	loop_free(l);
 }
 
 static void test_places_are_bounded_and_come_back(void **state)
@@ -70,6 +71,7 @@ static void test_places_are_bounded_and_come_back(void **state)
 	loop_remove(l, &c[0].source);
 	loop_remove(l, &c[0].source);
 	assert_int_equal(loop_add(l, &c[2].source, p[0], EPOLLIN, on_ready, &c[2]), 0);
+	loop_free(l);
 }
 
 static void test_timers_fire_in_order_once_each(void **state)
@@ -95,6 +97,7 @@ static void test_timers_fire_in_order_once_each(void **state)
 		fired += c[i].calls;
 	}
 	assert_int_equal(fired, 333);
+	loop_free(l);
 }
 
 static void test_a_timer_that_sets_itself_for_the_past_does_not_hang_the_turn(void **state)
@@ -108,6 +111,7 @@ static void test_a_timer_that_sets_itself_for_the_past_does_not_hang_the_turn(vo
 	assert_int_equal(c.calls, 1);
 	loop_turn(l, 1000);
 	assert_int_equal(c.calls, 2);
+	loop_free(l);
 }
 
 int main(void)
