@@ -15,7 +15,7 @@
 #include "policy.h"
 #include "screen.h"
 
-/* From LAUNCH to GO; a machine that swaps is slow, but not that slow. */
+/* From LAUNCH (launched ahead: from when there is something to feed it) to GO; a machine that swaps is slow, but not that slow. */
 #define START_MS 20000u
 /* A child whose channel is closed, or that said BYE, has so long to be gone. */
 #define GONE_MS 1000u
@@ -45,6 +45,12 @@ int child_launch(struct child *c, struct launcher *l, int uid, int gid, uint64_t
 	c->state = CHILD_LAUNCHING;
 	c->deadline_ms = now_ms + START_MS;
 	return 0;
+}
+
+void child_patience(struct child *c, uint64_t now_ms)
+{
+	if (c->state > CHILD_NONE && c->state < CHILD_RUNNING)
+		c->deadline_ms = now_ms + START_MS;
 }
 
 void child_launched(struct child *c, const struct launcher_answer *a)
@@ -154,6 +160,8 @@ int child_on_ready(void *self, const void *message, int fd)
 
 	(void)fd;
 	c->walls |= m->walls;
+	c->fd_count = m->fd_count;
+	c->fd_map = m->fd_map;
 	c->state = CHILD_CHECKING;
 	return 0;
 }
@@ -176,10 +184,49 @@ static void name_walls(char *out, size_t room, uint32_t walls)
 			text_addf(&t, "%s%s", t.length ? ", " : "", wall_names[w]);
 }
 
+#define KEPT(what) (1u << SETUP_##what)
+
+/*
+ * The descriptors with which a role stands behind its walls, beside 0, 1 and 2
+ * (/dev/null) and 3 (control): those that it was passed and keeps, and some of
+ * its own.  Whatever is open beyond is a way out that nobody thought of.
+ */
+static const struct {
+	uint32_t keeps;       /* of what it was given; the others were read or mapped, and closed */
+	uint32_t least, most; /* of its own */
+} holdings[ROLE_COUNT] = {
+	[ROLE_INSPECT] = { KEPT(FORM) | KEPT(INPUT) | KEPT(TEXT), 0, 0 }, /* read and written after GO */
+	[ROLE_RESOLVER] = { KEPT(RESOLVE), 1, 1 },                      /* an eventfd: its threads have answers */
+	[ROLE_DIALER] = { KEPT(DIAL) | KEPT(RESOLVE), 1, 1 },            /* a netlink socket: asks for routes */
+	/* Two epolls: peers, and all others.  libcurl's way to wake itself: a pair of sockets, an eventfd, or none. */
+	[ROLE_NETPROC] = { KEPT(DISK) | KEPT(DIAL), 2, 4 },
+	/* The form is mapped after GO, so are the slots; an eventfd: its threads have results. */
+	[ROLE_DISKPROC] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE) | KEPT(SPILL) | KEPT(DISK) | KEPT(SLOTS), 1, 1 },
+};
+
+static uint32_t ones(uint64_t bits)
+{
+	return (uint32_t)__builtin_popcountll(bits);
+}
+
+/* Whether it holds what its role may, as it says; otherwise *why tells. */
+static bool holdings_are_right(const struct child *c, char *why, size_t room)
+{
+	uint32_t base = 4 + ones(c->given & holdings[c->role].keeps), least = base + holdings[c->role].least, most = base + holdings[c->role].most;
+	/* A number once taken by what was passed and closed may stay unused, but none is far above. */
+	uint32_t numbers = 4 + ones(c->given) + holdings[c->role].most;
+
+	if (c->fd_count >= least && c->fd_count <= most && ones(c->fd_map) == c->fd_count && (c->fd_map & 15) == 15 && !(c->fd_map >> numbers))
+		return true;
+	snprintf(why, room, " (it holds %u, of which %u below 64, the highest of these %d; expected: %u to %u, none above %u)", c->fd_count,
+		 ones(c->fd_map), c->fd_map ? 63 - __builtin_clzll(c->fd_map) : -1, least, most, numbers - 1);
+	return false;
+}
+
 void child_checked(struct child *c, const struct msg_process_status *s, bool weak)
 {
 	uint32_t missing = walls_required(c->role) & ~c->walls, wanted = walls_wanted(c->role) & ~c->walls & ~missing;
-	char names[400];
+	char names[400], holds[130] = "";
 
 	c->check_tag = 0;
 	if (c->state != CHILD_CHECKING)
@@ -192,8 +239,11 @@ void child_checked(struct child *c, const struct msg_process_status *s, bool wea
 		missing |= WALL_BIT(WALL_NO_NEW_PRIVS);
 	if (s->caps)
 		missing |= WALL_BIT(WALL_NO_CAPS);
+	if (!holdings_are_right(c, holds, sizeof holds))
+		missing |= WALL_BIT(WALL_FDS_CLOSED);
 #else
 	(void)s;
+	(void)holdings_are_right;
 #endif
 	if (wanted) {
 		char line[440];
@@ -205,11 +255,11 @@ void child_checked(struct child *c, const struct msg_process_status *s, bool wea
 	name_walls(names, sizeof names, missing);
 	if (missing && !weak) {
 		c->wall_missing = true;
-		child_kill(c, "lacks a required wall: %s", names);
+		child_kill(c, "lacks a required wall: %s%s", names, holds);
 		return;
 	}
 	if (missing)
-		screen_warn("%s runs without a required wall: %s", role_name(c->role), names);
+		screen_warn("%s runs without a required wall: %s%s", role_name(c->role), names, holds);
 	c->state = CHILD_HELD;
 }
 

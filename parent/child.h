@@ -56,12 +56,14 @@ struct child {
 	int listener;    /* owned: forbidden calls arrive here; -1 */
 	uint32_t launch_tag, check_tag; /* answers that are awaited; 0: none */
 	uint32_t walls;
+	uint32_t fd_count; /* descriptors that it holds, as it says in READY */
+	uint64_t fd_map;   /* and which of 0..63 */
 	uint32_t given;  /* bits of enum setup_fd: passed since it was started */
 	uint32_t stale;  /* of those: the other end is gone, a new one is to be passed while it RUNs */
 	uint64_t deadline_ms; /* of its state; 0: none */
 	bool was_running;     /* it had GO */
 	bool wall_missing;    /* why it ends: no wall (status 6) */
-	char cause[200]; /* why it ends, when that is known; the first cause stays */
+	char cause[300]; /* why it ends, when that is known; the first cause stays */
 	uint64_t log_ms; /* refill of log_tokens */
 	uint32_t log_tokens, log_dropped;
 };
@@ -71,6 +73,8 @@ void child_init(struct child *c, enum role role, uint32_t source);
 
 /* Asks the launcher.  0, or -1 when the launcher is gone. */
 int child_launch(struct child *c, struct launcher *l, int uid, int gid, uint64_t now_ms) MUST_CHECK;
+/* It has its time to come up from now on again: what it waited for is there.  Harmless when it is up or not started. */
+void child_patience(struct child *c, uint64_t now_ms);
 /* The launcher's answer. */
 void child_launched(struct child *c, const struct launcher_answer *a);
 

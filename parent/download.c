@@ -200,7 +200,7 @@ void download_inspect(struct download *d, bool ahead)
 	d->started_ms = x->now_ms;
 	if (inspecting_prepare(d) < 0 || !choose_ids(d, ROLE_INSPECT, 1))
 		return;
-	id = x->root ? (int)d->ids[ROLE_INSPECT] : -1;
+	id = x->root ? (int)d->ids[ROLE_INSPECT] : LAUNCH_STAYS;
 	if (child_launch(c, &x->launcher, id, id, x->now_ms) < 0) {
 		download_fail(d, STATUS_FAILED, "the launcher is gone");
 		return;
@@ -220,6 +220,8 @@ void download_start(struct download *d)
 	for (i = 0; i < ROLE_COUNT; i++)
 		if (!(feed_roles(d) >> i & 1))
 			child_kill(&d->child[i], NULL);
+		else
+			child_patience(&d->child[i], d->x->now_ms);
 	feed_launch(d, 0);
 }
 
@@ -456,6 +458,9 @@ uint64_t download_timers(struct download *d)
 		struct child *c = &d->child[i];
 
 		if (c->state == CHILD_NONE || !c->deadline_ms)
+			continue;
+		/* Launched ahead it waits for what inspect finds, and inspect has a deadline of its own. */
+		if (d->state == DOWNLOAD_INSPECTING && c->state == CHILD_SETUP && i != ROLE_INSPECT)
 			continue;
 		if (now >= c->deadline_ms)
 			child_kill(c, c->state < CHILD_RUNNING ? "did not start in time" : c->state == CHILD_RUNNING ? "took too long" : NULL);

@@ -70,9 +70,9 @@ void feed_launch(struct download *d, uint32_t without)
 
 	for (i = 0; i < ARRAY_LEN(order); i++) {
 		struct child *c = &d->child[order[i]];
-		int id = d->x->root ? (int)d->ids[c->role] : -1, gid = id;
+		int id = d->x->root ? (int)d->ids[c->role] : LAUNCH_STAYS, gid = id;
 
-		if (id >= 0 && c->role == ROLE_DISKPROC && d->disk_gid)
+		if (id != LAUNCH_STAYS && c->role == ROLE_DISKPROC && d->disk_gid)
 			gid = (int)d->disk_gid;
 		if (roles & ROLE(c->role) && c->state == CHILD_NONE && d->state < DOWNLOAD_FINISHING &&
 		    child_launch(c, &d->x->launcher, id, gid, d->x->now_ms) < 0)

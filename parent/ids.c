@@ -90,7 +90,7 @@ struct known {
 
 static bool is_unused(uint32_t id, const struct known *k)
 {
-	return id != ID_OVERFLOW && id != ID_OVERFLOW + 1 && in_ranges(id, k->uids, k->uid_count) && in_ranges(id, k->gids, k->gid_count) &&
+	return id <= INT32_MAX && id != ID_OVERFLOW && id != ID_OVERFLOW + 1 && in_ranges(id, k->uids, k->uid_count) && in_ranges(id, k->gids, k->gid_count) &&
 	       !in_ranges(id, k->subuids, k->subuid_count) && !in_ranges(id, k->subgids, k->subgid_count) && !getpwuid((uid_t)id) &&
 	       !getgrgid((gid_t)id);
 }

@@ -109,6 +109,14 @@ static int map_owner(struct download *d)
 				      "use a directory that belongs to somebody else");
 			return -1;
 		}
+		/* A LAUNCH cannot name them, and in C they would turn into "stays root". */
+		if (st.st_uid > INT32_MAX || st.st_gid > INT32_MAX) {
+			download_fail(d, STATUS_NO_WALL,
+				      "the file system of the output directory cannot map its owner, whose id %u:%u is too large for diskproc; "
+				      "use a directory that belongs to somebody else",
+				      (unsigned)st.st_uid, (unsigned)st.st_gid);
+			return -1;
+		}
 		d->ids[ROLE_DISKPROC] = st.st_uid;
 		d->disk_gid = st.st_gid;
 	}

@@ -205,7 +205,7 @@ static void child(const struct server *s, const struct msg_launch *m, uint64_t f
 	if (flags & CLONE_NEWUSER && !map_self(uid, gid))
 		return;
 	drop_bounding_set();
-	if (s->root && m->uid >= 0 && !become(m->uid, m->gid))
+	if (s->root && m->uid != LAUNCH_STAYS && !become(m->uid, m->gid))
 		return;
 	if (!sandbox_drop_caps() || !place_descriptors(s->null, control))
 		return;
@@ -275,6 +275,14 @@ static int refuse(struct server *s, uint32_t tag, int error)
 	return channel_push(&s->channel, MSG_LAUNCH_FAILED, &f);
 }
 
+/* Never root; and an id beyond the range of the message is not mistaken for "stays who it is". */
+static bool ids_are_sound(const struct msg_launch *m)
+{
+	if (m->uid == LAUNCH_STAYS || m->gid == LAUNCH_STAYS)
+		return m->uid == m->gid;
+	return m->uid > 0 && m->gid > 0;
+}
+
 static int on_launch(void *self, const void *message, int fd)
 {
 	struct server *s = self;
@@ -285,7 +293,7 @@ static int on_launch(void *self, const void *message, int fd)
 	pid_t pid;
 
 	(void)fd;
-	if (m->role < ROLE_INSPECT || m->role >= ROLE_COUNT || (m->uid < 0) != (m->gid < 0) || m->uid == 0 || m->gid == 0)
+	if (m->role < ROLE_INSPECT || m->role >= ROLE_COUNT || !ids_are_sound(m))
 		return -1;
 	if (s->programs.fd[m->role] < 0)
 		return refuse(s, m->tag, ENOENT);
@@ -310,7 +318,7 @@ static int on_launch(void *self, const void *message, int fd)
 		return refuse(s, m->tag, error);
 	}
 	answer.pid = (int32_t)pid;
-	answer.spaces = wall_bits(flags) | (s->root && m->uid > 0 ? WALL_BIT(WALL_OWN_UID) : 0);
+	answer.spaces = wall_bits(flags) | (s->root && m->uid != LAUNCH_STAYS ? WALL_BIT(WALL_OWN_UID) : 0);
 	return channel_push_fd(&s->channel, MSG_LAUNCHED, &answer, ends[0], true);
 }
 

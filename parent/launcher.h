@@ -52,7 +52,7 @@ void launcher_find_programs(struct launcher_programs *p);
  */
 int launcher_start(struct launcher *l, struct launcher_programs *p) MUST_CHECK;
 
-/* Requests.  They return the answer's tag, or 0 when the launcher is gone. */
+/* Requests.  They return the answer's tag, or 0 when the launcher is gone.  uid and gid: above 0, or both LAUNCH_STAYS. */
 uint32_t launcher_ask_launch(struct launcher *l, enum role role, int uid, int gid);
 uint32_t launcher_ask_pair(struct launcher *l);
 uint32_t launcher_ask_status(struct launcher *l, pid_t pid);
@@ -70,7 +70,8 @@ void launcher_stop(struct launcher *l);
 
 /*
  * As root: n ids that nobody uses, each as uid and gid: in no passwd or group
- * entry, in no range of /etc/subuid, within this user namespace, all different.
+ * entry, in no range of /etc/subuid, within this user namespace, all different,
+ * below 2^31.
  * 0, or -1 when there are none.
  */
 int launcher_unused_ids(uint32_t *ids, size_t n) MUST_CHECK;

@@ -52,7 +52,8 @@ struct rig {
 	uint32_t have_end;                   /* pieces, UINT32_MAX: did not come */
 	struct msg_disk_error error;
 	struct msg_disk_progress progress;
-	uint32_t errors, completes;
+	uint32_t errors, completes, accusations;
+	struct msg_accuse accused;           /* the last one */
 	enum disk_turn turn;                 /* of the last turn */
 	uint32_t status;
 	bool running;
@@ -111,6 +112,7 @@ static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t bud
 	channel_init(&r->control, pair[0], 0, true, "parent");
 	channel_init(&r->control_end, pair[1], 0, false, "diskproc");
 	log_to_channel(&r->control, LOG_INFO);
+	accuse_to_channel(&r->control);
 	disk_init(&r->d, &r->control, &o);
 	disk_make_threads(&r->d);
 	disk_open(&r->d, &r->m, &f, r->spill);
@@ -194,6 +196,9 @@ static void rig_hear_control(struct rig *r, const struct packet *p)
 	if (p->type == MSG_DISK_ERROR) {
 		memcpy(&r->error, packet_message(p, 0), sizeof r->error);
 		r->errors++;
+	} else if (p->type == MSG_ACCUSE) {
+		memcpy(&r->accused, packet_message(p, 0), sizeof r->accused);
+		r->accusations++;
 	} else if (p->type == MSG_DISK_COMPLETE) {
 		r->completes++;
 	} else if (p->type == MSG_DISK_PROGRESS) {
@@ -238,6 +243,11 @@ static bool rig_told(const struct rig *r) { return r->have_end != UINT32_MAX || 
 static bool rig_completed(const struct rig *r) { return r->completes || r->errors; }
 static bool rig_failed(const struct rig *r) { return r->errors; }
 static bool rig_ended(const struct rig *r) { return r->turn != DISK_GO_ON; }
+/* netproc broke the contract: it alone is accused, and diskproc lives on without it. */
+static bool rig_accused(const struct rig *r)
+{
+	return r->accusations == 1 && r->accused.role == ROLE_NETPROC && r->accused.epoch == r->epoch && r->d.net.fd < 0 && r->turn == DISK_GO_ON;
+}
 static bool rig_idle(const struct rig *r)
 {
 	return !pool_busy(r->d.pool) && !r->d.done && r->free_count == SLOT_COUNT && r->net_end.batch_count == 0;

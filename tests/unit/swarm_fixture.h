@@ -70,12 +70,27 @@ static void fixture_say(struct fixture *f, enum message_type type, const void *m
 		abort();
 }
 
+/* diskproc has the first `verified` pieces. */
+static void fixture_have(struct fixture *f, uint32_t verified)
+{
+	struct msg_have_end end = { .verified_pieces = verified };
+	uint32_t at, i, n;
+
+	for (at = 0; at < f->info.h->piece_count; at += n) {
+		struct msg_have_bits m = { .first_piece = at };
+
+		n = m.pieces = min_u32(8 * sizeof m.bits, f->info.h->piece_count - at);
+		for (i = 0; i < n && at + i < verified; i++)
+			bitfield_set(m.bits, i);
+		fixture_say(f, MSG_HAVE_BITS, &m);
+	}
+	fixture_say(f, MSG_HAVE_END, &end);
+}
+
 /* diskproc has nothing yet: the download begins. */
 static void fixture_begin(struct fixture *f)
 {
-	struct msg_have_end end = { 0 };
-
-	fixture_say(f, MSG_HAVE_END, &end);
+	fixture_have(f, 0);
 	loop_turn(f->loop, 100);
 	swarm_end_turn(f->swarm, true);
 }

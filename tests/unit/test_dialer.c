@@ -316,9 +316,41 @@ static void test_cancel_answers_and_frees(void **state)
 	assert_silent();
 }
 
+/* Whom the parent is told of meanwhile. */
+static struct channel to_parent, parent;
+
+static void hear_accusations(void)
+{
+	int fds[2];
+
+	assert_int_equal(channel_pair(fds), 0);
+	channel_init(&to_parent, fds[0], 0, false, "parent");
+	channel_init(&parent, fds[1], 0, false, "dialer");
+	accuse_to_channel(&to_parent);
+}
+
+static void stop_hearing(void)
+{
+	accuse_to_channel(NULL);
+	channel_close(&to_parent);
+	channel_close(&parent);
+}
+
+static bool is_accused(enum role role)
+{
+	struct packet p;
+	const struct msg_accuse *m = packet_message(&p, 0);
+
+	assert_int_equal(channel_flush(&to_parent), 0);
+	return channel_receive(&parent, &p) == CHANNEL_OK && p.type == MSG_ACCUSE && m->role == (uint32_t)role && m->epoch == FAKE_EPOCH;
+}
+
 static void assert_ended(void)
 {
+	hear_accusations();
 	fake_turn(0, false);
+	assert_true(is_accused(ROLE_NETPROC));
+	stop_hearing();
 	assert_int_equal(fake.d.clients[0].channel.fd, -1);
 	assert_int_equal(fake.d.in_flight, 0);
 	assert_int_equal(fake.d.clients[0].dials, 0);
@@ -613,7 +645,10 @@ static void test_resolver_that_breaks_the_contract_is_dropped(void **state)
 			resolved(tag, 3, a, 1);
 		else
 			channel_close(&fake.resolver);
+		hear_accusations();
 		fake_turn(1, false);
+		assert_true(is_accused(ROLE_RESOLVER) == (i < 3)); /* a channel that is closed is none */
+		stop_hearing();
 		assert_answer(1, DIAL_NO_NAME, EAGAIN);
 		assert_int_equal(fake.d.resolver.fd, -1);
 		ask_name(2, "x.example", 80, 0);

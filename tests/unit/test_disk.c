@@ -386,8 +386,71 @@ static void test_new_netproc_with_unsealed_slots_is_not_served(void **state)
 	pass(r, SETUP_SLOTS, slots);
 	assert_true(rig_turn(r));
 	assert_true(rig_turn(r));
+	assert_true(rig_until(r, rig_accused));
 	assert_int_equal(r->d.net.fd, -1);
 	assert_int_equal(r->have_end, UINT32_MAX);
+}
+
+static void test_netproc_that_breaks_the_contract_is_accused_and_the_next_one_finds_all_that_is_verified(void **state)
+{
+	struct rig *r = *state;
+	struct msg_block bad = { .piece = UINT32_MAX };
+	int net, slots;
+
+	start(r, false, false);
+	rig_piece(r, 0);
+	assert_true(rig_until(r, rig_idle));
+	rig_block(r, 1, 0, 0); /* open, and to be forgotten */
+	assert_true(rig_until(r, rig_idle));
+	assert_int_equal(channel_push(&r->net_end, MSG_BLOCK, &bad), 0);
+	assert_true(rig_until(r, rig_accused));
+	assert_int_equal(r->accused.length, strlen("BLOCK: a piece that does not exist"));
+	assert_memory_equal(r->accused.text, "BLOCK: a piece that does not exist", r->accused.length);
+	rig_netproc(r, &net, &slots);
+	pass(r, SETUP_DISK, net);
+	pass(r, SETUP_SLOTS, slots);
+	assert_true(rig_until(r, rig_told));
+	assert_int_equal(r->have_end, 1);
+	assert_true(bitfield_get(r->have, 0));
+	assert_int_equal(r->accusations, 1);
+	finish(r);
+}
+
+static void test_slots_of_a_netproc_that_died_unserved_are_not_those_of_the_next(void **state)
+{
+	struct rig *r = *state;
+	int net, slots;
+
+	start(r, false, false);
+	rig_piece(r, 0);
+	(void)channel_flush(&r->net_end);
+	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY); /* it is busy, so that nobody is served yet */
+	rig_netproc(r, &net, &slots);
+	pass(r, SETUP_DISK, net);
+	pass(r, SETUP_SLOTS, slots);
+	rig_netproc(r, &net, &slots);
+	pass(r, SETUP_DISK, net);
+	(void)channel_flush(&r->control_end);
+	assert_int_equal(serve_control(&r->d), 0);
+	assert_true(r->d.next_net >= 0);
+	assert_int_equal(r->d.next_slots, -1);
+	pass(r, SETUP_SLOTS, slots);
+	assert_true(rig_until(r, rig_told));
+	assert_int_equal(r->have_end, 1);
+	finish(r);
+}
+
+static void test_slots_without_a_channel_are_the_parents_violation(void **state)
+{
+	struct rig *r = *state;
+	int net, slots;
+
+	start(r, false, false);
+	rig_netproc(r, &net, &slots);
+	close(net);
+	pass(r, SETUP_SLOTS, slots);
+	(void)rig_until(r, rig_ended);
+	assert_int_equal(r->turn, DISK_VIOLATION);
 }
 
 static void shut_down(struct rig *r, uint32_t grace_ms)
@@ -523,6 +586,9 @@ int main(void)
 		T(test_new_netproc_is_told_all_that_is_verified),
 		T(test_new_netproc_while_pieces_are_being_written_finds_them_verified),
 		T(test_new_netproc_with_unsealed_slots_is_not_served),
+		T(test_slots_without_a_channel_are_the_parents_violation),
+		T(test_slots_of_a_netproc_that_died_unserved_are_not_those_of_the_next),
+		T(test_netproc_that_breaks_the_contract_is_accused_and_the_next_one_finds_all_that_is_verified),
 		T(test_shutdown_finishes_what_is_complete_and_ends),
 		T(test_shutdown_during_the_check_ends_it),
 		T(test_parent_that_is_gone_ends_all),

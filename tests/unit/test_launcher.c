@@ -266,6 +266,11 @@ static void test_a_request_out_of_range_ends_the_launcher(void **state)
 	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = 0, .gid = 0 });
 	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = 5, .gid = 0 });
 	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = -1, .gid = 5 });
+	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = 5, .gid = -1 });
+	/* An id of 2^31 and above, cast: it must not mean "stays root". */
+	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = (int32_t)3000000000u, .gid = (int32_t)3000000000u });
+	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = INT32_MIN, .gid = INT32_MIN });
+	assert_ends_it(&(struct msg_launch){ .role = ROLE_INSPECT, .uid = -2, .gid = -2 });
 	assert_ends_it(&(struct msg_launch){ .role = ROLE_PARENT, .uid = -1, .gid = -1 });
 	assert_ends_it(&(struct msg_launch){ .role = ROLE_LAUNCHER, .uid = -1, .gid = -1 });
 	assert_ends_it(&(struct msg_launch){ .role = ROLE_COUNT, .uid = -1, .gid = -1 });

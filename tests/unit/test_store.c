@@ -102,8 +102,7 @@ static void test_blame_names_the_bad_blocks_of_each_copy_before_verified(void **
 static bool is_violation(struct rig *r, struct msg_block m)
 {
 	assert_int_equal(channel_push(&r->net_end, MSG_BLOCK, &m), 0);
-	(void)rig_until(r, rig_ended) ; /* false after a bounded time is the other answer */
-	return r->turn == DISK_VIOLATION;
+	return rig_until(r, rig_accused); /* false after a bounded time is the other answer */
 }
 
 static void test_blocks_out_of_range_end_the_conversation(void **state)
@@ -181,8 +180,7 @@ static void test_message_of_another_conversation_ends_it(void **state)
 	struct msg_go go = { 0 };
 
 	assert_int_equal(channel_push(&r->net_end, MSG_GO, &go), 0);
-	(void)rig_until(r, rig_ended);
-	assert_int_equal(r->turn, DISK_VIOLATION);
+	assert_true(rig_until(r, rig_accused));
 }
 
 static void spill(struct rig *r, uint32_t piece)
@@ -290,8 +288,7 @@ static void test_spill_twice_ends_the_conversation(void **state)
 	spill(r, 0);
 	spill(r, 0);
 	spill(r, 100);
-	(void)rig_until(r, rig_ended);
-	assert_int_equal(r->turn, DISK_VIOLATION);
+	assert_true(rig_until(r, rig_accused));
 }
 
 static void test_large_piece_is_hashed_as_it_grows(void **state)

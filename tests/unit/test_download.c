@@ -1,0 +1,623 @@
+/*
+ * test_download.c - the parent's state machine of one SOURCE.
+ *
+ * The launcher's answers are made here; each compartment is a process that does
+ * nothing, and the other end of its control channel, which the test plays.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static ssize_t kept_write(int fd, const void *bytes, size_t length);
+#define write kept_write
+#include "../../parent/screen.c"
+#undef write
+#include "../../parent/child.c"
+#include "../../parent/download.c"
+#include "../../parent/feed.c"
+#include "../../parent/hear.c"
+#include "../../parent/inspecting.c"
+#include "../../parent/output.c"
+#include "../../parent/text.c"
+
+/* What people were told. */
+static char said[16384];
+
+static ssize_t kept_write(int fd, const void *bytes, size_t length)
+{
+	size_t used = strlen(said);
+
+	(void)fd;
+	if (length < sizeof said - used) {
+		memcpy(said + used, bytes, length);
+		said[used + length] = 0;
+	}
+	return (ssize_t)length;
+}
+
+/* ---- the launcher */
+
+static struct {
+	uint32_t tag;
+	enum launcher_kind kind;
+	enum role role;
+	pid_t pid;
+} asked[64];
+static uint32_t asked_count, last_tag;
+
+static uint32_t ask(enum launcher_kind kind, enum role role, pid_t pid)
+{
+	assert_true(asked_count < ARRAY_LEN(asked));
+	asked[asked_count].kind = kind;
+	asked[asked_count].role = role;
+	asked[asked_count].pid = pid;
+	return asked[asked_count++].tag = ++last_tag;
+}
+
+uint32_t launcher_ask_launch(struct launcher *l, enum role role, int uid, int gid)
+{
+	(void)l, (void)uid, (void)gid;
+	return ask(LAUNCHER_LAUNCHED, role, 0);
+}
+uint32_t launcher_ask_pair(struct launcher *l)
+{
+	(void)l;
+	return ask(LAUNCHER_PAIR, ROLE_PARENT, 0);
+}
+uint32_t launcher_ask_status(struct launcher *l, pid_t pid)
+{
+	(void)l;
+	return ask(LAUNCHER_STATUS, ROLE_PARENT, pid);
+}
+int launcher_unused_ids(uint32_t *ids, size_t n)
+{
+	(void)ids, (void)n;
+	return -1;
+}
+int idmap_directory(int dir, uint32_t id)
+{
+	(void)dir, (void)id;
+	errno = EINVAL;
+	return -1;
+}
+
+/* ---- the download, and the compartments' ends */
+
+static struct options o = { .command = COMMAND_GET, .dir = ".", .source_count = 1, .trackers = true };
+static struct context x;
+static struct download d;
+
+/* One compartment: its end of control, and what it was sent since it was launched. */
+static struct side {
+	struct channel control;
+	uint32_t starts;
+	enum setup_fd passed[32];
+	uint32_t epochs[32], passed_count;
+	bool ended, go;
+} sides[ROLE_COUNT];
+
+static struct {
+	struct metainfo_header h;
+	struct metainfo_file file;
+	char text[16];
+} form;
+
+static void launched(const struct launcher_answer *wanted, enum role role)
+{
+	struct launcher_answer a = *wanted;
+	struct side *s = &sides[role];
+	int ends[2];
+
+	assert_int_equal(channel_pair(ends), 0);
+	channel_close(&s->control);
+	s->passed_count = 0;
+	s->ended = s->go = false;
+	s->starts++;
+	channel_init(&s->control, ends[1], CONTROL_EPOCH, true, "parent");
+	a.kind = LAUNCHER_LAUNCHED;
+	a.fd = ends[0];
+	a.spaces = WALL_BIT(WALL_USER_NS);
+	a.pid = fork();
+	if (a.pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		for (;;)
+			pause();
+	}
+	assert_true(a.pid > 0);
+	assert_true(download_on_answer(&d, &a));
+}
+
+static void answer_all(void)
+{
+	uint32_t i, k;
+
+	for (i = 0; i < asked_count; i++) {
+		struct launcher_answer a = { .tag = asked[i].tag, .kind = asked[i].kind, .fd = -1 };
+		int ends[2];
+
+		if (a.kind == LAUNCHER_LAUNCHED) {
+			launched(&a, asked[i].role);
+			continue;
+		}
+		if (a.kind == LAUNCHER_PAIR)
+			assert_int_equal(channel_pair(ends), 0);
+		a.status = (struct msg_process_status){ .tag = a.tag, .seccomp = 2, .no_new_privs = 1 };
+		for (k = 0; k < (a.kind == LAUNCHER_PAIR ? 2u : 1u); k++) {
+			a.end = k;
+			if (a.kind == LAUNCHER_PAIR)
+				a.fd = ends[k];
+			if (!download_on_answer(&d, &a) && a.fd >= 0)
+				close(a.fd);
+		}
+	}
+	asked_count = 0;
+}
+
+static void listen_to_parent(struct side *s)
+{
+	struct packet p;
+
+	while (s->control.fd >= 0 && channel_receive(&s->control, &p) == CHANNEL_OK) {
+		if (p.type == MSG_SETUP_FD) {
+			const struct msg_setup_fd *m = packet_message(&p, 0);
+
+			assert_true(s->passed_count < ARRAY_LEN(s->passed));
+			s->passed[s->passed_count] = (enum setup_fd)m->what;
+			s->epochs[s->passed_count++] = m->epoch;
+		}
+		s->ended |= p.type == MSG_SETUP_END;
+		s->go |= p.type == MSG_GO;
+		if (p.fd >= 0)
+			close(p.fd);
+	}
+}
+
+/* Some turns of the parent's loop; who died is reaped. */
+static void turns(void)
+{
+	uint32_t i, k;
+
+	for (k = 0; k < 8; k++) {
+		answer_all();
+		for (i = 0; i < ROLE_COUNT; i++) {
+			if (d.child[i].state == CHILD_DYING && d.child[i].pid > 0) {
+				siginfo_t how;
+
+				assert_int_equal(waitid(P_PID, (id_t)d.child[i].pid, &how, WEXITED | WNOWAIT), 0);
+				download_reap(&d);
+			}
+			if (d.child[i].control.fd >= 0)
+				download_on_control(&d, (enum role)i);
+		}
+		download_advance(&d);
+		for (i = 0; i < ROLE_COUNT; i++)
+			listen_to_parent(&sides[i]);
+	}
+}
+
+static void tell(enum role role, enum message_type type, const void *message)
+{
+	assert_int_equal(channel_push(&sides[role].control, type, message), 0);
+	assert_int_equal(channel_flush(&sides[role].control), 0);
+	turns();
+}
+
+static void hello(enum role role)
+{
+	struct msg_hello m = { .role = (uint32_t)role };
+
+	build_hash(m.build);
+	tell(role, MSG_HELLO, &m);
+}
+
+static void slots(void)
+{
+	struct msg_slots m = { .count = SLOT_COUNT };
+
+	assert_int_equal(channel_push_fd(&sides[ROLE_NETPROC].control, MSG_SLOTS, &m, open("/dev/null", O_RDONLY), true), 0);
+	turns();
+}
+
+static void ready_with(enum role role, uint32_t fd_count, uint64_t fd_map)
+{
+	struct msg_ready m = { .walls = ~0u >> (32 - WALLS), .fd_count = fd_count, .fd_map = fd_map };
+
+	tell(role, MSG_READY, &m);
+}
+
+/* As many as the role has when nothing is left out. */
+static uint32_t usual(enum role role)
+{
+	return role == ROLE_RESOLVER ? 6 : role == ROLE_DIALER ? 7 : role == ROLE_NETPROC ? 8 : 9;
+}
+
+static void ready(enum role role)
+{
+	assert_true(sides[role].ended);
+	ready_with(role, usual(role), (1u << usual(role)) - 1);
+}
+
+static void come_up(enum role role)
+{
+	hello(role);
+	if (role == ROLE_NETPROC)
+		slots();
+	ready(role);
+}
+
+static void die(enum role role)
+{
+	child_kill(&d.child[role], NULL);
+	turns();
+}
+
+static bool was_passed(enum role role, enum setup_fd what)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < sides[role].passed_count; i++)
+		n += sides[role].passed[i] == what;
+	return n > 0;
+}
+
+static int begin(void **state)
+{
+	size_t i;
+
+	(void)state;
+	memset(said, 0, sizeof said);
+	asked_count = 0;
+	x = (struct context){ .o = &o, .dir = -1, .ca = -1, .locked = true, .now_ms = 1000000 };
+	download_init(&d, &x, 0, "source", -1);
+	memcpy(form.text, "name", 5);
+	form.h = (struct metainfo_header){ .flags = METAINFO_SINGLE, .total_length = 30000, .piece_length = 16384, .piece_count = 2, .file_count = 1,
+					   .name = { offsetof(__typeof__(form), text), 4 }, .files = offsetof(__typeof__(form), file) };
+	form.file = (struct metainfo_file){ .length = 30000, .path = form.h.name };
+	d.m = (struct metainfo){ .h = &form.h, .base = (const uint8_t *)&form, .bytes = sizeof form };
+	d.mapped = true;
+	d.out.single = true;
+	d.form = open("/dev/null", O_RDONLY);
+	d.out.root = open("/dev/null", O_RDONLY);
+	for (i = 0; i < ROLE_COUNT; i++) {
+		memset(&sides[i], 0, sizeof sides[i]);
+		sides[i].control.fd = -1;
+	}
+	d.state = DOWNLOAD_PREPARED;
+	return 0;
+}
+
+static int end(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ROLE_COUNT; i++) {
+		child_kill(&d.child[i], NULL);
+		if (d.child[i].pid > 0)
+			(void)waitpid(d.child[i].pid, NULL, 0);
+		channel_close(&sides[i].control);
+	}
+	download_close(&d);
+	return 0;
+}
+
+static void run_all(void)
+{
+	download_start(&d);
+	turns();
+	come_up(ROLE_RESOLVER);
+	come_up(ROLE_DIALER);
+	hello(ROLE_DISKPROC);
+	come_up(ROLE_NETPROC);
+	ready(ROLE_DISKPROC);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	assert_true(sides[ROLE_DISKPROC].go && sides[ROLE_NETPROC].go && sides[ROLE_DIALER].go && sides[ROLE_RESOLVER].go);
+}
+
+/* ---- who is passed what */
+
+static void test_a_new_netproc_brings_diskproc_its_channel_and_then_its_slots(void **state)
+{
+	(void)state;
+	run_all();
+	sides[ROLE_DISKPROC].passed_count = 0;
+	die(ROLE_NETPROC);
+	assert_int_equal(sides[ROLE_NETPROC].starts, 2);
+	come_up(ROLE_NETPROC);
+	assert_int_equal(sides[ROLE_DISKPROC].passed_count, 2);
+	assert_int_equal(sides[ROLE_DISKPROC].passed[0], SETUP_DISK);
+	assert_int_equal(sides[ROLE_DISKPROC].passed[1], SETUP_SLOTS);
+	assert_int_equal(sides[ROLE_DISKPROC].epochs[0], d.edge[EDGE_DISK].epoch);
+	assert_true(sides[ROLE_NETPROC].go);
+}
+
+static void test_netproc_dies_while_diskproc_has_its_channel_and_not_yet_its_slots(void **state)
+{
+	struct side *disk = &sides[ROLE_DISKPROC];
+
+	(void)state;
+	run_all();
+	die(ROLE_DISKPROC);
+	die(ROLE_NETPROC);
+	hello(ROLE_DISKPROC);
+	assert_true(was_passed(ROLE_DISKPROC, SETUP_DISK));
+	assert_false(was_passed(ROLE_DISKPROC, SETUP_SLOTS));
+	die(ROLE_NETPROC);
+	come_up(ROLE_NETPROC); /* its slots complete diskproc's set-up, whose channel leads nowhere by now */
+	assert_true(disk->ended);
+	assert_false(disk->go);
+	disk->passed_count = 0;
+	ready(ROLE_DISKPROC);
+	assert_true(disk->go);
+	assert_int_equal(disk->passed_count, 2);
+	assert_int_equal(disk->passed[0], SETUP_DISK);
+	assert_int_equal(disk->epochs[0], d.edge[EDGE_DISK].epoch);
+	assert_int_equal(disk->passed[1], SETUP_SLOTS);
+	turns();
+	assert_int_equal(disk->passed_count, 2);
+}
+
+static void test_a_second_set_of_slots_breaks_the_contract(void **state)
+{
+	(void)state;
+	download_start(&d);
+	turns();
+	hello(ROLE_NETPROC);
+	slots();
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_LOCKING);
+	slots();
+	assert_int_equal(d.status, STATUS_DIED);
+	assert_non_null(strstr(said, "broke its contract: SLOTS"));
+}
+
+/* ---- accusations */
+
+static void say_accuse(enum role from, enum role whom, uint32_t epoch, const char *how)
+{
+	struct msg_accuse m = { .role = (uint32_t)whom, .epoch = epoch, .length = (uint16_t)strlen(how) };
+
+	memcpy(m.text, how, strlen(how));
+	tell(from, MSG_ACCUSE, &m);
+}
+
+static void test_the_accused_is_named_ended_and_started_again_and_the_accuser_lives(void **state)
+{
+	static const struct { enum role from, whom; enum edge_id edge; } all[] = {
+		{ ROLE_DISKPROC, ROLE_NETPROC, EDGE_DISK }, { ROLE_NETPROC, ROLE_DISKPROC, EDGE_DISK }, { ROLE_DIALER, ROLE_NETPROC, EDGE_DIAL },
+		{ ROLE_NETPROC, ROLE_DIALER, EDGE_DIAL },   { ROLE_DIALER, ROLE_RESOLVER, EDGE_RESOLVE }, { ROLE_RESOLVER, ROLE_DIALER, EDGE_RESOLVE },
+	};
+	char line[160];
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_LEN(all); i++) {
+		assert_int_equal(begin(state), 0);
+		run_all();
+		say_accuse(all[i].from, all[i].whom, d.edge[all[i].edge].epoch, "BLOCK: \033[2Jno\n");
+		snprintf(line, sizeof line, "%s broke the contract: BLOCK: ", role_name(all[i].whom));
+		assert_non_null(strstr(said, line));
+		snprintf(line, sizeof line, "(said by %s); it is started again", role_name(all[i].from));
+		assert_non_null(strstr(said, line));
+		assert_null(strchr(said, '\033'));
+		assert_int_equal(sides[all[i].whom].starts, 2);
+		/* netproc knows one dialer for life. */
+		assert_int_equal(sides[all[i].from].starts, all[i].from == ROLE_NETPROC && all[i].whom == ROLE_DIALER ? 2 : 1);
+		assert_int_equal(d.status, -1);
+		assert_int_equal(d.restart_count, 1);
+		assert_int_equal(end(state), 0);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_an_accusation_of_who_was_replaced_meanwhile_is_ignored(void **state)
+{
+	uint32_t old;
+
+	(void)state;
+	run_all();
+	old = d.edge[EDGE_DISK].epoch;
+	die(ROLE_DISKPROC);
+	hello(ROLE_DISKPROC);
+	say_accuse(ROLE_NETPROC, ROLE_DISKPROC, old, "VERIFIED");
+	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
+	assert_int_equal(d.child[ROLE_DISKPROC].state, CHILD_LOCKING);
+}
+
+static void test_who_accuses_falsely_again_and_again_ends_the_download(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	run_all();
+	for (i = 0; i < RESTARTS_MAX; i++) {
+		say_accuse(ROLE_NETPROC, ROLE_DISKPROC, d.edge[EDGE_DISK].epoch, "a lie");
+		assert_int_equal(sides[ROLE_DISKPROC].starts, 2 + i);
+		assert_int_equal(d.status, -1);
+		come_up(ROLE_DISKPROC);
+	}
+	say_accuse(ROLE_NETPROC, ROLE_DISKPROC, d.edge[EDGE_DISK].epoch, "a lie");
+	assert_int_equal(d.status, STATUS_DIED);
+	assert_non_null(strstr(said, "diskproc broke the contract: a lie (said by netproc), too often"));
+}
+
+static void test_an_accusation_of_who_is_no_neighbour_ends_the_accuser(void **state)
+{
+	static const struct { enum role from; uint32_t whom; } all[] = {
+		{ ROLE_RESOLVER, ROLE_NETPROC }, { ROLE_DIALER, ROLE_DISKPROC }, { ROLE_NETPROC, ROLE_RESOLVER }, { ROLE_NETPROC, ROLE_NETPROC },
+		{ ROLE_NETPROC, ROLE_PARENT },   { ROLE_NETPROC, ROLE_LAUNCHER }, { ROLE_NETPROC, ROLE_COUNT },   { ROLE_NETPROC, UINT32_MAX },
+	};
+	uint32_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(all); i++) {
+		assert_int_equal(begin(state), 0);
+		run_all();
+		say_accuse(all[i].from, (enum role)all[i].whom, d.edge[EDGE_DISK].epoch, "a lie");
+		assert_non_null(strstr(said, "broke its contract: ACCUSE"));
+		for (k = 0; k < ROLE_COUNT; k++)
+			assert_int_equal(sides[k].starts, k < ROLE_RESOLVER ? 0 :
+							  k == (uint32_t)all[i].from || (k == ROLE_NETPROC && all[i].from == ROLE_DIALER) ? 2 : 1);
+		assert_int_equal(end(state), 0);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_at_the_end_nobody_keeps_diskproc_from_its_last_sync(void **state)
+{
+	(void)state;
+	run_all();
+	download_interrupt(&d, false);
+	assert_int_equal(d.child[ROLE_DISKPROC].state, CHILD_ENDING);
+	say_accuse(ROLE_NETPROC, ROLE_DISKPROC, d.edge[EDGE_DISK].epoch, "a lie");
+	assert_int_equal(d.child[ROLE_DISKPROC].state, CHILD_ENDING);
+}
+
+/* ---- what a compartment holds */
+
+static void test_a_descriptor_too_many_or_too_few_is_a_missing_wall(void **state)
+{
+	static const struct { enum role role; uint32_t count; uint64_t map; } bad[] = {
+		{ ROLE_RESOLVER, 7, 0x7f },        { ROLE_RESOLVER, 5, 0x1f },  { ROLE_RESOLVER, 6, 0x80000000000001f }, /* one far above */
+		{ ROLE_RESOLVER, 6, 0x1f },        /* one beyond 63 */
+		{ ROLE_RESOLVER, 6, 0x7e },        /* not /dev/null, control */
+		{ ROLE_RESOLVER, 6, 0x9f },        { ROLE_DIALER, 8, 0xff },    { ROLE_NETPROC, 7, 0x7f }, { ROLE_NETPROC, 11, 0x7ff },
+		{ ROLE_RESOLVER, UINT32_MAX, ~0ull }, { ROLE_RESOLVER, 0, 0 },
+	};
+	uint32_t i;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		char line[80];
+
+		assert_int_equal(begin(state), 0);
+		download_start(&d);
+		turns();
+		hello(bad[i].role);
+		if (bad[i].role == ROLE_NETPROC)
+			slots();
+		ready_with(bad[i].role, bad[i].count, bad[i].map);
+		snprintf(line, sizeof line, "%s lacks a required wall: descriptors closed (it holds %u", role_name(bad[i].role), bad[i].count);
+#ifndef SANDBOX_WIDE
+		assert_int_equal(d.status, STATUS_NO_WALL);
+		assert_non_null(strstr(said, line));
+		assert_false(sides[bad[i].role].go);
+#endif
+		assert_int_equal(end(state), 0);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_what_libcurl_may_hold_is_no_missing_wall(void **state)
+{
+	uint32_t n;
+
+	for (n = 8; n <= 10; n++) {
+		assert_int_equal(begin(state), 0);
+		download_start(&d);
+		turns();
+		hello(ROLE_NETPROC);
+		slots();
+		ready_with(ROLE_NETPROC, n, (1u << n) - 1);
+		assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_HELD);
+		assert_int_equal(end(state), 0);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+/* ---- whose patience ends when */
+
+static void test_those_launched_ahead_wait_for_inspect_as_long_as_it_takes(void **state)
+{
+	(void)state;
+	d.state = DOWNLOAD_INSPECTING;
+	feed_launch(&d, 0);
+	turns();
+	hello(ROLE_RESOLVER);
+	hello(ROLE_DIALER);
+	hello(ROLE_DISKPROC);
+	hello(ROLE_NETPROC);
+	x.now_ms += INSPECT_MS - 1000;
+	(void)download_timers(&d);
+	turns();
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_SETUP);
+	d.state = DOWNLOAD_PREPARED;
+	download_start(&d);
+	(void)download_timers(&d);
+	turns();
+	assert_int_equal(d.status, -1);
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_LOCKING);
+	x.now_ms += START_MS - 1;
+	assert_int_equal(download_timers(&d), x.now_ms + 1);
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_LOCKING);
+	x.now_ms += 1;
+	(void)download_timers(&d);
+	turns();
+	assert_int_equal(d.status, STATUS_DIED);
+	assert_non_null(strstr(said, "did not start in time"));
+}
+
+static void test_one_that_does_not_even_say_hello_is_not_waited_for(void **state)
+{
+	(void)state;
+	d.state = DOWNLOAD_INSPECTING;
+	feed_launch(&d, 0);
+	turns();
+	x.now_ms += START_MS;
+	(void)download_timers(&d);
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_DYING);
+}
+
+/* ---- as root */
+
+static void test_an_owner_whose_id_no_launch_can_name_is_refused(void **state)
+{
+	static const struct { uid_t uid; gid_t gid; bool good; } all[] = {
+		{ 3000000000u, 3000000000u, false }, { 5, 0x80000000u, false }, { 0x80000000u, 5, false }, { 0, 5, false }, { 0x7fffffffu, 5, true },
+	};
+	char dir[] = "/tmp/test_download.XXXXXX";
+	uint32_t i;
+
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	for (i = 0; i < ARRAY_LEN(all); i++) {
+		assert_int_equal(begin(state), 0);
+		x.root = true;
+		d.out.single = false;
+		close(d.out.root);
+		d.out.root = open(dir, O_RDONLY | O_DIRECTORY);
+		if (fchown(d.out.root, all[i].uid, all[i].gid) < 0) {
+			rmdir(dir);
+			skip(); /* a namespace without such ids */
+		}
+		assert_int_equal(map_owner(&d), all[i].good ? 0 : -1);
+		assert_int_equal(d.status, all[i].good ? -1 : STATUS_NO_WALL);
+		assert_int_equal(end(state), 0);
+	}
+	rmdir(dir);
+	assert_int_equal(begin(state), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_new_netproc_brings_diskproc_its_channel_and_then_its_slots, begin, end),
+		cmocka_unit_test_setup_teardown(test_netproc_dies_while_diskproc_has_its_channel_and_not_yet_its_slots, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_second_set_of_slots_breaks_the_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_accused_is_named_ended_and_started_again_and_the_accuser_lives, begin, end),
+		cmocka_unit_test_setup_teardown(test_an_accusation_of_who_was_replaced_meanwhile_is_ignored, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_accuses_falsely_again_and_again_ends_the_download, begin, end),
+		cmocka_unit_test_setup_teardown(test_an_accusation_of_who_is_no_neighbour_ends_the_accuser, begin, end),
+		cmocka_unit_test_setup_teardown(test_at_the_end_nobody_keeps_diskproc_from_its_last_sync, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_descriptor_too_many_or_too_few_is_a_missing_wall, begin, end),
+		cmocka_unit_test_setup_teardown(test_what_libcurl_may_hold_is_no_missing_wall, begin, end),
+		cmocka_unit_test_setup_teardown(test_those_launched_ahead_wait_for_inspect_as_long_as_it_takes, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_that_does_not_even_say_hello_is_not_waited_for, begin, end),
+		cmocka_unit_test_setup_teardown(test_an_owner_whose_id_no_launch_can_name_is_refused, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
