@@ -469,21 +469,36 @@ static void refill_patience(struct peer *p, uint64_t now)
 	p->patience = (int32_t)min_u64(PATIENCE_FULL, (uint64_t)p->patience + gained);
 }
 
+void peer_excuse(struct peer *p, uint64_t passed_ms)
+{
+	uint64_t now = swarm_now(p->swarm);
+
+	rate_on_pause(&p->rate, passed_ms * 1000, now_us());
+	/* Not past now: some were connected, or read, since. */
+	p->connected_ms = min_u64(p->connected_ms + passed_ms, now);
+	p->rx.last_ms = min_u64(p->rx.last_ms + passed_ms, now);
+	if (p->block_ms)
+		p->block_ms = min_u64(p->block_ms + passed_ms, now);
+	if (p->tx.stuck_ms)
+		p->tx.stuck_ms = min_u64(p->tx.stuck_ms + passed_ms, now);
+}
+
 void peer_tick(struct peer *p, uint64_t now)
 {
 	uint8_t out[8];
+	bool held = swarm_is_held(p->swarm);
 
 	refill_patience(p, now);
 	if (!p->shook) {
-		if (now - p->connected_ms > HANDSHAKE_TIMEOUT_MS)
+		if (!held && now - p->connected_ms > HANDSHAKE_TIMEOUT_MS)
 			swarm_drop(p, DROP_TIMEOUT, "no handshake");
 		return;
 	}
-	if (now - p->rx.last_ms > SILENCE_TIMEOUT_MS) {
+	if (!held && now - p->rx.last_ms > SILENCE_TIMEOUT_MS) {
 		swarm_drop(p, DROP_TIMEOUT, "silence");
 		return;
 	}
-	if (p->tx.stuck_ms && now - p->tx.stuck_ms > STUCK_TIMEOUT_MS) {
+	if (!held && p->tx.stuck_ms && now - p->tx.stuck_ms > STUCK_TIMEOUT_MS) {
 		swarm_drop(p, DROP_TIMEOUT, "it takes nothing");
 		return;
 	}
@@ -491,7 +506,7 @@ void peer_tick(struct peer *p, uint64_t now)
 		peer_release_slot(p);
 	if (now - p->sent_ms > KEEPALIVE_MS && peer_put(p, out, wire_put_keepalive(out)))
 		peer_flush(p);
-	if (rate_timed_out(&p->rate, p->pick.queue_count, swarm_request_timeout(p->swarm), now_us())) {
+	if (!held && rate_timed_out(&p->rate, p->pick.queue_count, swarm_request_timeout(p->swarm), now_us())) {
 		log_line(LOG_TRACE, TOPIC_PEER, "%s: snubs us", peer_text(p));
 		give_back_all(p);
 	}

@@ -122,6 +122,7 @@ void peer_update_interest(struct peer *p);
 void peer_request(struct peer *p);      /* fills the pipeline */
 void peer_cancel(struct peer *p, uint32_t piece, uint32_t block);
 void peer_tick(struct peer *p, uint64_t now_ms); /* four times a second */
+void peer_excuse(struct peer *p, uint64_t passed_ms); /* nobody was read for so long */
 
 /* peer_send.c.  False: the peer takes too little, it was dropped. */
 bool peer_put(struct peer *p, const uint8_t *bytes, size_t n);

@@ -137,6 +137,11 @@ void swarm_may_read(struct peer *p)
 		peer_read(p);
 }
 
+bool swarm_is_held(const struct swarm *s)
+{
+	return s->held_ms;
+}
+
 void swarm_kick(struct swarm *s)
 {
 	s->kick = true;
@@ -228,6 +233,23 @@ bool swarm_admit(struct peer *p)
 	return true;
 }
 
+/* Nobody is late by the time that we did not read. */
+#define PAUSE_COUNTS_MS 100u
+
+static void excuse_pause(struct swarm *s)
+{
+	uint64_t passed = loop_now(s->loop) - s->held_ms;
+	uint32_t i;
+
+	s->held_ms = 0;
+	if (passed < PAUSE_COUNTS_MS)
+		return;
+	for (i = 0; i < s->count; i++)
+		if (!s->peers[i]->dead)
+			peer_excuse(s->peers[i], passed);
+	picker_paused(s->picker, (uint32_t)min_u64(passed, UINT32_MAX));
+}
+
 /* Before peers are freed. */
 static void forget_waiting(struct swarm *s)
 {
@@ -240,7 +262,7 @@ static void forget_waiting(struct swarm *s)
 			at = &(*at)->next_waiting;
 	s->waiting_end = at;
 	if (!s->waiting && s->held_ms) {
-		s->held_ms = 0;
+		excuse_pause(s);
 		loop_hold(s->loop, false);
 	}
 }
@@ -404,23 +426,6 @@ static void on_have(void *arg, uint32_t piece)
 	picker_have(s->picker, piece);
 }
 
-/* Nobody is late by the time that we did not read. */
-#define PAUSE_COUNTS_MS 100u
-
-static void excuse_pause(struct swarm *s)
-{
-	uint64_t passed = loop_now(s->loop) - s->held_ms;
-	uint32_t i;
-
-	s->held_ms = 0;
-	if (passed < PAUSE_COUNTS_MS)
-		return;
-	for (i = 0; i < s->count; i++)
-		if (!s->peers[i]->dead)
-			rate_on_pause(&s->peers[i]->rate, passed * 1000, now_us());
-	picker_paused(s->picker, (uint32_t)min_u64(passed, UINT32_MAX));
-}
-
 /* Slots are back: who waits reads, in order; the others may again when nobody waits. */
 static void serve_waiting(struct swarm *s)
 {
@@ -562,7 +567,7 @@ static void replace_useless(struct swarm *s, uint64_t now)
 	struct peer *worst = NULL;
 	uint32_t i;
 
-	if (s->count < s->options.max_peers || !candidates_idle(s->candidates) || now - s->replaced_ms < 5000)
+	if (s->held_ms || s->count < s->options.max_peers || !candidates_idle(s->candidates) || now - s->replaced_ms < 5000)
 		return;
 	for (i = 0; i < s->count; i++) {
 		struct peer *p = s->peers[i];

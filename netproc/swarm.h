@@ -76,6 +76,8 @@ void swarm_wait_for_slots(struct peer *p);
 void swarm_kick(struct swarm *s);
 
 /* All payload, in bytes a second, and how many peers it comes from. */
+/* No peer is read for want of slots: what comes late is not theirs to answer for. */
+bool swarm_is_held(const struct swarm *s);
 uint64_t swarm_rate(const struct swarm *s);
 uint32_t swarm_sending(const struct swarm *s);
 /* A peer that owes blocks for this long is snubbed. */

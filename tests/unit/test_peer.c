@@ -358,6 +358,40 @@ static void test_without_slots_a_peer_waits_and_loses_nothing(void **state)
 	assert_int_equal(f.blocks_seen, blocks);
 }
 
+/* A new diskproc verifies for minutes what is there: meanwhile nobody is read. */
+static void test_who_is_not_read_is_not_silent(void **state)
+{
+	struct disk *d = f.swarm->disk;
+	uint32_t taken[SLOT_COUNT], n = 0, i;
+	struct peer *second;
+	int end;
+
+	(void)state;
+	as_unchoking_seed();
+	while (disk_free_slots(d))
+		taken[n++] = disk_take_slot(d);
+	answer(0);
+	assert_int_equal(write(other, wire, wired), wired);
+	wired = 0;
+	fixture_turn(&f);
+	assert_true(p->waits);
+	second = fixture_peer(&f, 9, &end);
+	peer_tick(p, p->rx.last_ms + 300000);
+	peer_tick(second, second->connected_ms + 300000);
+	assert_false(p->dead || second->dead);
+	/* Five minutes later. */
+	f.swarm->held_ms = loop_now(f.loop) - 300000;
+	second->connected_ms -= 300000;
+	for (i = 0; i < n; i++)
+		disk_put_slot(d, taken[i]);
+	on_slots(f.swarm);
+	assert_false(p->waits);
+	peer_tick(p, loop_now(f.loop));
+	peer_tick(second, loop_now(f.loop));
+	assert_false(p->dead || second->dead);
+	close(end);
+}
+
 static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **state)
 {
 	int pair[2];
@@ -422,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_verdict_about_a_piece_that_waits_for_none_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_slot_given_back_twice_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_is_not_read_is_not_silent, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_slots_a_peer_waits_and_loses_nothing, begin, end),
 	};
 
