@@ -329,7 +329,7 @@ static bool take_peer(struct parse *p, const char *value)
 	if (o->peer_count >= ARRAY_LEN(o->peers))
 		return refuse(p, "--peer: more than %u of them", OPTIONS_MAX_PEERS);
 	if (!parse_addr_port(value, &o->peers[o->peer_count]))
-		return refuse_value(p, OPT_PEER, value, "an address and port");
+		return refuse_value(p, OPT_PEER, value, "an address and port, such as 192.0.2.1:6881 or [2001:db8::1]:6881");
 	o->peer_count++;
 	return true;
 }
@@ -480,7 +480,7 @@ static void defaults(struct options *o)
 /* The words that are no options: perhaps a command, then SOURCEs. */
 static bool take_words(struct parse *p, int count, char **words)
 {
-	static const char *const reserved[] = { "seed", "check", "create", "audit" };
+	static const char *const reserved[] = { "seed", "check", "create", "audit", "help", "version" };
 	struct options *o = p->o;
 	size_t i;
 
@@ -488,7 +488,7 @@ static bool take_words(struct parse *p, int count, char **words)
 		o->command = COMMAND_SHOW;
 	for (i = 0; count && i < ARRAY_LEN(reserved); i++)
 		if (!strcmp(words[0], reserved[i]))
-			return refuse(p, "unknown command '%s'; for a file of that name say ./%s", reserved[i], reserved[i]);
+			return refuse(p, "unknown command '%s'; see bulkhead --help; for a file of that name say ./%s", reserved[i], reserved[i]);
 	if (count && (o->command == COMMAND_SHOW || !strcmp(words[0], "get"))) {
 		words++;
 		count--;

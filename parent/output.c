@@ -138,7 +138,7 @@ static int check_part(struct output *o, uint64_t total, char *error, size_t room
 		return refuse(error, room, "'%s' is there already, and is of another size than this download", o->part);
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
-			return refuse(error, room, "another bulkhead is downloading '%s'", o->part);
+			return refuse(error, room, "'%s' is being downloaded already, by another bulkhead or for another SOURCE", o->part);
 		return refuse(error, room, "cannot lock '%s': %s", o->part, strerror(errno));
 	}
 	/* Between open and lock its owner may have finished and renamed it. */

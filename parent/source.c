@@ -112,7 +112,9 @@ int source_read(const char *source, uint64_t max_bytes, char *error, size_t room
 	} else {
 		/* O_NONBLOCK: a pipe without writer is waited for by poll, a device is not waited for at all. */
 		fd = strcmp(source, "-") ? open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : 0;
-		if (fd < 0)
+		if (fd < 0 && errno == ENOENT && strstr(source, "://"))
+			r = fail(error, room, "cannot open '%s': URLs are not fetched; save the torrent as a file first", quoted);
+		else if (fd < 0)
 			r = fail(error, room, "cannot open '%s': %s", quoted, strerror(errno));
 		else
 			r = fill(fd, source, fd ? quoted : "standard input", memory, max_bytes, error, room);

@@ -64,6 +64,7 @@ static void test_a_word_that_is_no_command_is_a_source(void **state)
 	assert_int_equal(o.verbose, 1);
 	refuses("seed a.torrent", "unknown command 'seed'");
 	refuses("audit", "unknown command 'audit'");
+	refuses("help", "see bulkhead --help");
 	refuses("get", "no SOURCE");
 	refuses("", "a SOURCE is empty");
 	refuses("show a b", "one SOURCE");

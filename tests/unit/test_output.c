@@ -202,7 +202,7 @@ static void test_a_second_bulkhead_is_kept_away(void **state)
 	(void)state;
 	assert_int_equal(open_it(), 0);
 	first = o;
-	refuses("another bulkhead is downloading");
+	refuses("is being downloaded already");
 	output_close(&first);
 }
 
