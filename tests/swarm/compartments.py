@@ -211,8 +211,8 @@ class Space:
 class Compartment:
     """A compartment that has come up, walls and all: it was sent GO."""
 
-    def __init__(self, program, fds, space=None, before_end=()):
-        """fds: {"DIAL": (socket, epoch), ...}; before_end: (name, body) to be sent during set-up."""
+    def __init__(self, program, fds, space=None, before_end=(), slow_s=0):
+        """fds: {"DIAL": (socket, epoch), ...}; before_end: (name, body) to be sent during set-up; slow_s: before its end."""
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = os.path.join(os.path.dirname(client.PROGRAM), program)
 
@@ -230,6 +230,7 @@ class Compartment:
             self.control.send("SETUP_FD", struct.pack("=II", SETUP["SETUP_" + what], epoch), fd=fd)
         for name, body in before_end:
             self.control.send(name, body)
+        time.sleep(slow_s)
         self.control.send("SETUP_END", bytes(4))
         self.walls = struct.unpack("=IIQ", self.expect("READY"))[0]
         self.control.send("GO", bytes(4))

@@ -1,9 +1,12 @@
 """The command line: exit statuses, interruption and resumption, what is there before, what is printed where."""
+import ctypes
+import errno
 import hashlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -212,6 +215,53 @@ def test_a_killed_compartment_is_restarted(outdir, data):
             time.sleep(1)
         swarm.allow(10000)
         assert_complete(r, data, outdir)
+
+
+def seqpackets_of(pid):
+    """Copies of the channels of a process, but for that to the parent (3).  Only root may take them."""
+    out = []
+    pidfd = os.pidfd_open(pid)
+    for name in os.listdir("/proc/%d/fd" % pid):
+        if int(name) > 3 and os.readlink("/proc/%d/fd/%s" % (pid, name)).startswith("socket:"):
+            fd = client_call(438, pidfd, int(name), 0)  # pidfd_getfd
+            s = socket.socket(fileno=fd)
+            if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+                out.append(s)
+    os.close(pidfd)
+    return out
+
+
+def client_call(number, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    r = libc.syscall(number, *arguments)
+    if r < 0:
+        if ctypes.get_errno() == errno.EPERM:
+            pytest.skip("may not take descriptors of other processes here")
+        raise OSError(ctypes.get_errno(), "system call %d" % number)
+    return r
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can speak as a compartment")
+@pytest.mark.parametrize("name,finders", [("netproc", "diskproc|dialer"), ("diskproc", "netproc"), ("dialer", "netproc|resolver"), ("resolver", "dialer")])
+def test_a_compartment_that_breaks_a_siblings_contract_is_named_and_replaced(outdir, data, name, finders):
+    """What a compromised one would send, on its own channels: the sibling that finds it lives on."""
+    short = "bulkhead-" + name[:6]
+    with Swarm(data, [metered]) as swarm:
+        r = get(data.torrent, outdir, swarm.addresses)
+        given(swarm, blocks_of(data) // 2)
+        before = r.tree()
+        channels = seqpackets_of(before[short][0])
+        assert channels
+        for s in channels:
+            s.send(b"no packet of this house")
+            s.close()
+        process.wait_for(lambda: before[short][0] not in r.tree().get(short, before[short]), 10, "%s is replaced" % name)
+        after = r.tree()
+        assert name == "diskproc" or after["bulkhead-diskpr"] == before["bulkhead-diskpr"], r.told()
+        swarm.allow(10000)
+        assert_complete(r, data, outdir)
+        told = re.search(r"%s broke the contract: .* \(said by (%s)\); it is started again" % (name, finders), r.stderr)
+        assert told and r.stderr.count("it is started again") == 1, r.told()
 
 
 # ---- what is there before

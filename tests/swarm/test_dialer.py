@@ -321,9 +321,9 @@ def test_literals_are_dialled_without_the_resolver(world):
     assert d.answer() == (FAILURE["DIAL_NO_NAME"], errno.EAGAIN)
 
 
-def resolver():
+def resolver(slow_s=0):
     mine, theirs = pair(RESOLVE_EPOCH)
-    c = compartments.Compartment("bulkhead-resolver", {"RESOLVE": (theirs.fileno(), RESOLVE_EPOCH)})
+    c = compartments.Compartment("bulkhead-resolver", {"RESOLVE": (theirs.fileno(), RESOLVE_EPOCH)}, slow_s=slow_s)
     theirs.close()
     return c, mine
 
@@ -572,3 +572,10 @@ def test_end_of_the_parent_is_the_end(world):
     c.control.close()
     assert d.process.wait(2) == 0
     assert c.process.wait(2) == 0
+
+
+def test_a_parent_that_waits_for_inspect_is_waited_for():
+    """Launched ahead, a compartment hears the rest of its set-up when inspect is done, which may take two minutes."""
+    c, channel = resolver(slow_s=12)
+    assert question(channel, b"localhost")[0] == 0
+    assert c.shutdown() == 0
