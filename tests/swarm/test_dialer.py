@@ -528,13 +528,19 @@ def test_cancelled_dial_is_answered_once_and_closed(world):
 
 # ---- contracts and ends
 
+def accused(d):
+    """(role, epoch, how) of the next accusation."""
+    role, epoch, length, text = struct.unpack("=IIH118s", d.expect("ACCUSE"))
+    return {v: k for k, v in compartments.enum("role").items()}[role], epoch, text[:length]
+
+
 def test_broken_contract_ends_that_netproc_and_a_new_one_is_served(world):
     world.router.listen(PUBLIC, 6881)
     d = world.dialer()
     message = struct.pack("=II", 1, PEER) + addr("2a01:dead::1", 6881)
     d.net.send("DIAL", message, message)
     assert d.net.receive() is None
-    d.log_line("netproc broke the contract")
+    assert accused(d) == ("ROLE_NETPROC", DIAL_EPOCH, b"DIAL")
     d.net, theirs = pair(33)
     d.control.send("SETUP_FD", struct.pack("=II", compartments.SETUP["SETUP_DIAL"], 33), fd=theirs.fileno())
     theirs.close()
@@ -546,7 +552,7 @@ def test_resolver_that_was_restarted_gets_a_new_channel(world):
     d = world.dialer()
     d.names.send("RESOLVED", struct.pack("=III", 1, 0, 99) + bytes(320))
     assert d.names.receive() is None
-    d.log_line("resolver broke the contract")
+    assert accused(d) == ("ROLE_RESOLVER", RESOLVE_EPOCH, b"RESOLVED")
     d.names, theirs = pair(44)
     d.control.send("SETUP_FD", struct.pack("=II", compartments.SETUP["SETUP_RESOLVE"], 44), fd=theirs.fileno())
     theirs.close()
