@@ -6,6 +6,7 @@
  */
 #include "output.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -79,6 +80,37 @@ static void temporary_name(char out[TEMPORARY_NAME])
 	snprintf(out, TEMPORARY_NAME, ".bulkhead-%02x%02x%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
 }
 
+/* Whether what the directory has under this name is what we hold open: others may rename there, too. */
+static bool is_root(const struct output *o, const char *name)
+{
+	struct stat root, named;
+
+	return fstat(o->root, &root) == 0 && fstatat(o->dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == root.st_dev &&
+	       named.st_ino == root.st_ino;
+}
+
+/*
+ * Whether a directory is as we made it a moment ago: ours, and empty.  It was
+ * opened by its name, and whoever may rename in the directory above could have
+ * put another one there, of the user's or (started as root) of root's.
+ */
+static bool is_fresh(int fd)
+{
+	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *e;
+	struct stat st;
+	bool empty = d != NULL;
+
+	while (empty && (e = readdir(d)))
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+	if (d)
+		closedir(d);
+	else if (again >= 0)
+		close(again);
+	return empty && fstat(fd, &st) == 0 && st.st_uid == geteuid();
+}
+
 /*
  * Makes NAME.part: under a temporary name first, which is then renamed without
  * replacing anything.  That rename is the one which the end depends on, so a
@@ -103,6 +135,8 @@ static int make_part(struct output *o, const char *dir_name, char *error, size_t
 	}
 	if (o->root < 0)
 		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
+	if (!o->single && !is_fresh(o->root))
+		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, dir_name);
 	if (o->give && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
 		saved = errno;
 		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
@@ -115,6 +149,8 @@ static int make_part(struct output *o, const char *dir_name, char *error, size_t
 			return refuse(error, room, "the file system of '%s' cannot rename without replacing, which bulkhead needs", dir_name);
 		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(saved));
 	}
+	if (!is_root(o, o->part))
+		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, dir_name);
 	return 0;
 }
 
@@ -220,15 +256,6 @@ int output_open(struct output *o, int dir, const char *dir_name, const struct me
 	if (r < 0)
 		output_close(o);
 	return r;
-}
-
-/* Whether what the directory has under this name is what was downloaded: others may rename there, too. */
-static bool is_root(const struct output *o, const char *name)
-{
-	struct stat root, named;
-
-	return fstat(o->root, &root) == 0 && fstatat(o->dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_dev == root.st_dev &&
-	       named.st_ino == root.st_ino;
 }
 
 int output_finish(struct output *o, char *error, size_t room)

@@ -6,14 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 /* Another user of the directory, who is quicker than our rename. */
 static void (*before_rename)(void);
 static int late_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
+static void (*after_mkdir)(const char *name);
+static int early_mkdirat(int at, const char *name, mode_t mode);
 #define renameat2 late_renameat2
+#define mkdirat early_mkdirat
 #include "../../parent/output.c"
 #undef renameat2
+#undef mkdirat
 #include "../../parent/screen.c"
 #include "../../parent/text.c"
 
@@ -30,6 +35,16 @@ static char folder[64];
 static int dir;
 static struct output o;
 static char error[1000];
+static char made[TEMPORARY_NAME];
+
+static int early_mkdirat(int at, const char *name, mode_t mode)
+{
+	int r = mkdirat(at, name, mode);
+
+	if (r == 0 && after_mkdir)
+		after_mkdir(name);
+	return r;
+}
 
 /* A form with a name and a length: all that output.c looks at. */
 static struct {
@@ -166,6 +181,34 @@ static void test_a_part_that_is_replaced_during_the_rename_is_told(void **state)
 	assert_non_null(strstr(error, "is not what was downloaded"));
 }
 
+/* A folder with something in it takes the place of the one that was made. */
+static void replace_made(const char *name)
+{
+	if (renameat(dir, name, dir, "other") < 0 || renameat(dir, "foreign", dir, name) < 0)
+		abort();
+	snprintf(made, sizeof made, "%s", name);
+}
+
+static void test_a_folder_in_place_of_the_one_that_was_made_is_left_alone(void **state)
+{
+	struct stat st;
+	int r;
+
+	(void)state;
+	make_form("name", false);
+	assert_int_equal(mkdirat(dir, "foreign", 0700), 0);
+	assert_int_equal(mkdirat(dir, "foreign/precious", 0700), 0);
+	after_mkdir = replace_made;
+	r = output_open(&o, dir, folder, &m, true, error, sizeof error);
+	after_mkdir = NULL;
+	assert_int_equal(renameat(dir, made, dir, "foreign"), 0);
+	assert_int_equal(r, -1);
+	assert_non_null(strstr(error, "changed while it was made"));
+	assert_int_equal(fstatat(dir, "foreign", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_uid, geteuid());
+	assert_int_equal(unlinkat(dir, "foreign/precious", AT_REMOVEDIR), 0);
+}
+
 static void test_a_directory_for_many_files(void **state)
 {
 	struct stat st;
@@ -299,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_finishing_renames_and_replaces_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_part_that_was_replaced_is_not_the_download, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_part_that_is_replaced_during_the_rename_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_folder_in_place_of_the_one_that_was_made_is_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_directory_for_many_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_our_part_file_is_continued, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_second_bulkhead_is_kept_away, set_up, tear_down),
