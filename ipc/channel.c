@@ -109,17 +109,22 @@ size_t channel_room(const struct channel *c)
 
 bool channel_wants_write(const struct channel *c)
 {
-	return c->queue != NULL;
+	return c->queue != NULL && !c->stuck;
 }
 
-/* 1 sent, 0 would block, -1 gone.  A packet is sent whole or not at all. */
-static int send_packet(int sock, const void *bytes, size_t length, int fd)
+bool channel_is_stuck(const struct channel *c)
+{
+	return c->queue != NULL && c->stuck;
+}
+
+/* 1 sent, 0 would block or is stuck, -1 gone.  A packet is sent whole or not at all. */
+static int send_packet(struct channel *c, const void *bytes, size_t length, int fd)
 {
 	ssize_t n;
 
 	do {
 		if (fd < 0) {
-			n = write(sock, bytes, length);
+			n = write(c->fd, bytes, length);
 		} else {
 			union {
 				char buf[CMSG_SPACE(sizeof(int))];
@@ -135,13 +140,14 @@ static int send_packet(int sock, const void *bytes, size_t length, int fd)
 			h->cmsg_type = SCM_RIGHTS;
 			h->cmsg_len = CMSG_LEN(sizeof(int));
 			memcpy(CMSG_DATA(h), &fd, sizeof fd);
-			n = sendmsg(sock, &m, MSG_NOSIGNAL);
+			n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
 		}
 	} while (n < 0 && errno == EINTR);
+	/* Too many descriptors in flight for this uid: they drain as their receivers, whoever they are, read. */
+	c->stuck = n < 0 && errno == ETOOMANYREFS;
 	if (n >= 0)
 		return 1;
-	/* ETOOMANYREFS: too many descriptors in flight for this uid; they drain as the receiver reads. */
-	if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS)
+	if (errno == EAGAIN || errno == ENOBUFS || c->stuck)
 		return 0;
 	return -1;
 }
@@ -155,7 +161,7 @@ static int queue_drain(struct channel *c)
 		int r;
 
 		memcpy(&head, q->data + q->head, sizeof head);
-		r = send_packet(c->fd, q->data + q->head + sizeof head, head.bytes, head.fd);
+		r = send_packet(c, q->data + q->head + sizeof head, head.bytes, head.fd);
 		if (r <= 0)
 			return r ? -1 : 1;
 		if (head.fd >= 0) {
@@ -210,7 +216,7 @@ static int batch_send(struct channel *c)
 	c->batch.header.epoch = c->epoch;
 	if (c->queue && queue_drain(c) < 0)
 		return -1;
-	r = c->queue ? 0 : send_packet(c->fd, c->batch.bytes, c->batch_bytes, -1);
+	r = c->queue ? 0 : send_packet(c, c->batch.bytes, c->batch_bytes, -1);
 	if (r < 0)
 		return -1;
 	if (r == 0 && queue_add(c, c->batch.bytes, c->batch_bytes, -1) < 0)
@@ -263,7 +269,7 @@ int channel_push_fd(struct channel *c, enum message_type type, const void *messa
 		return -1;
 	p.header = (struct packet_header){ .type = (uint16_t)type, .count = 1, .epoch = c->epoch };
 	memcpy(p.bytes + sizeof p.header, message, row->size);
-	r = c->queue ? 0 : send_packet(c->fd, p.bytes, length, fd);
+	r = c->queue ? 0 : send_packet(c, p.bytes, length, fd);
 	if (r < 0)
 		return -1;
 	if (r == 0) {

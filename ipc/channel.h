@@ -14,6 +14,7 @@
 
 #define CHANNEL_QUEUE_BYTES (64u * 1024u)
 #define CHANNEL_QUEUE_FDS 128u
+#define CHANNEL_RETRY_MS 50u /* of a channel that is stuck */
 
 struct channel_queue;
 
@@ -21,6 +22,7 @@ struct channel {
 	int fd; /* owned; -1 when closed */
 	uint32_t epoch;
 	bool takes_fds;             /* whether packets with descriptors may arrive (uses recvmsg) */
+	bool stuck;                 /* see channel_is_stuck() */
 	const char *name;           /* for log lines: "diskproc" */
 	uint16_t batch_type, batch_count; /* the packet being filled */
 	uint32_t batch_bytes;
@@ -71,6 +73,13 @@ int channel_flush(struct channel *c);
 
 /* Whether it waits for POLLOUT. */
 bool channel_wants_write(const struct channel *c);
+
+/*
+ * Whether the kernel refused a packet because too many descriptors of this user
+ * are in flight.  POLLOUT says nothing about that: whoever sends descriptors
+ * does not wait for it, but flushes again after CHANNEL_RETRY_MS.
+ */
+bool channel_is_stuck(const struct channel *c);
 
 /* Bytes that can still be queued. */
 size_t channel_room(const struct channel *c);

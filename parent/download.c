@@ -457,6 +457,9 @@ uint64_t download_timers(struct download *d)
 	for (i = 0; i < ROLE_COUNT; i++) {
 		struct child *c = &d->child[i];
 
+		/* Tried again: POLLOUT would not tell.  One that is gone is found by the read of its EOF. */
+		if (channel_is_stuck(&c->control) && channel_flush(&c->control) > 0)
+			next = min_u64(next, now + CHANNEL_RETRY_MS);
 		if (c->state == CHILD_NONE || !c->deadline_ms)
 			continue;
 		/* Launched ahead it waits for what inspect finds, and inspect has a deadline of its own. */

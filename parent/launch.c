@@ -489,7 +489,7 @@ void launch_serve(int sock, struct launcher_programs *programs)
 
 		if (channel_wants_write(&s.channel))
 			pf.events |= POLLOUT;
-		(void)poll(&pf, 1, -1);
+		(void)poll(&pf, 1, channel_is_stuck(&s.channel) ? (int)CHANNEL_RETRY_MS : -1);
 		/* A violation is as good a reason to end as the parent's end: nothing else will come that makes sense. */
 		r = channel_dispatch(&s.channel, table, ARRAY_LEN(table), &state, &s, 8);
 		if (r == CHANNEL_CLOSED || r == CHANNEL_VIOLATION || channel_flush(&s.channel) < 0)

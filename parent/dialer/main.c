@@ -143,7 +143,11 @@ static void tell_stats(struct dialer *d)
 static int timeout(const struct dialer *d)
 {
 	uint64_t at = dials_deadline(d);
+	size_t i;
 
+	for (i = 0; i < CLIENTS_MAX; i++)
+		if (channel_is_stuck(&d->clients[i].channel))
+			at = min_u64(at, d->now_ms + CHANNEL_RETRY_MS);
 	if (memcmp(&d->stats, &d->told, sizeof d->stats) != 0)
 		at = min_u64(at, d->told_ms + STATS_EVERY_MS);
 	if (at == UINT64_MAX)

@@ -134,7 +134,7 @@ static void client_close(struct dialer *d, struct client *c)
 
 bool client_is_served(const struct client *c)
 {
-	return c->channel.fd >= 0 && !channel_wants_write(&c->channel);
+	return c->channel.fd >= 0 && !channel_wants_write(&c->channel) && !channel_is_stuck(&c->channel);
 }
 
 void serve_client_ready(struct dialer *d, struct client *c)

@@ -3,6 +3,8 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
@@ -262,6 +264,63 @@ static void test_queued_descriptors_are_bounded_and_closed_with_the_channel(void
 	close(e.theirs);
 }
 
+/* In a process of its own, whose user may have few descriptors in flight.  0: all is as it should be. */
+static int fill_the_users_flight(void)
+{
+	struct rlimit few = { 16, 16 };
+	struct msg_setup_fd m = { .what = SETUP_FORM };
+	struct channel reader;
+	struct ends e;
+	struct pollfd pf;
+	struct packet p;
+	int i, n = 0, got = 0;
+
+	if (geteuid() == 0 && (setresgid(54321, 54321, 54321) < 0 || setresuid(54321, 54321, 54321) < 0))
+		return 77;
+	open_ends(&e, false);
+	channel_init(&reader, e.theirs, 7, true, "reader");
+	e.theirs = -1;
+	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
+		return 77;
+	for (i = 0; i < 200 && !channel_is_stuck(&e.ours); i++, n++)
+		if (channel_push_fd(&e.ours, MSG_SETUP_FD, &m, 0, false) < 0)
+			return 1;
+	if (!channel_is_stuck(&e.ours))
+		return 2;
+	/* The socket has room, and would be reported writable for ever. */
+	pf = (struct pollfd){ .fd = e.ours.fd, .events = POLLOUT };
+	if (poll(&pf, 1, 0) != 1 || !(pf.revents & POLLOUT))
+		return 3;
+	if (channel_wants_write(&e.ours) || channel_flush(&e.ours) != 1 || !channel_is_stuck(&e.ours))
+		return 4;
+	for (i = 0; i < 1000 && got < n; i++) {
+		if (channel_receive(&reader, &p) == CHANNEL_OK) {
+			got++;
+			close(p.fd);
+		}
+		if (channel_flush(&e.ours) < 0)
+			return 5;
+	}
+	if (got != n || channel_is_stuck(&e.ours) || channel_flush(&e.ours) != 0)
+		return 6;
+	return 0;
+}
+
+static void test_too_many_descriptors_in_flight_are_not_waited_for_by_pollout(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		_exit(fill_the_users_flight());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_a_descriptor_keeps_its_place_behind_what_was_queued(void **state)
 {
 	struct ends e;
@@ -495,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_no_room_for_a_descriptor_is_a_violation_not_a_message_without_it),
 		cmocka_unit_test(test_what_the_other_end_does_not_take_is_bounded),
 		cmocka_unit_test(test_queued_descriptors_are_bounded_and_closed_with_the_channel),
+		cmocka_unit_test(test_too_many_descriptors_in_flight_are_not_waited_for_by_pollout),
 		cmocka_unit_test(test_a_descriptor_keeps_its_place_behind_what_was_queued),
 		cmocka_unit_test(test_writing_to_one_that_is_gone_fails),
 		cmocka_unit_test(test_a_message_out_of_its_state_is_a_violation),
