@@ -186,7 +186,7 @@ const struct policy_row policy_rows[] = {
 	/* ---- parent ---- */
 	ALLOW(PARENT, fcntl, "sealing them", IS(1, F_ADD_SEALS)),
 	ALLOW(PARENT, renameat2, "the one rename, which replaces nothing", FD(0), FD(2), IS(4, 1 /* RENAME_NOREPLACE */)),
-	ALLOW(PARENT, newfstatat, "libc's fstat"),
+	ALLOW(PARENT, newfstatat, "whether NAME.part is still what was downloaded; libc's fstat"),
 	ALLOW(PARENT, ioctl, "which call was forbidden", IS(1, SECCOMP_IOCTL_NOTIF_RECV)),
 	ALLOW(PARENT, ioctl, "the width of the terminal", IS(1, TIOCGWINSZ)),
 	ALLOW(PARENT, ioctl, "whether it is a terminal", IS(1, TCGETS)),
