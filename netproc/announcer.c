@@ -106,13 +106,14 @@ static bool has_http(const struct metainfo *m)
 	return false;
 }
 
-struct announcer *announcer_new(struct loop *l, struct dials *d, const struct metainfo *m, const struct msg_net_options *o,
-	const uint8_t peer_id[20], const void *ca_pem, size_t ca_bytes, const struct announcer_hooks *hooks)
+struct announcer *announcer_new(struct loop *l, struct http *http, const struct metainfo *m, const struct msg_net_options *o,
+	const uint8_t peer_id[20], const struct announcer_hooks *hooks)
 {
 	struct announcer *a = must_calloc(1, sizeof *a);
 	uint64_t seed;
 
 	a->loop = l;
+	a->http = http;
 	a->m = m;
 	a->o = *o;
 	a->hooks = *hooks;
@@ -121,12 +122,10 @@ struct announcer *announcer_new(struct loop *l, struct dials *d, const struct me
 	random_bytes(&seed, sizeof seed);
 	a->schedule = announce_new(m->h->tracker_count, seed);
 	a->known = must_calloc(m->h->tracker_count, sizeof *a->known);
-	if (o->use_trackers && has_http(m)) {
-		a->http = http_new(l, d, ca_pem, ca_bytes);
+	if (http && o->use_trackers && has_http(m))
 		add_trackers(a);
-	} else if (m->h->tracker_count) {
-		log_line(LOG_DETAIL, TOPIC_TRACKER, "no HTTP tracker is used");
-	}
+	else if (o->use_trackers && m->h->tracker_count)
+		log_line(LOG_WARN, TOPIC_TRACKER, "the torrent has no HTTP tracker: no peers will come from trackers");
 	return a;
 }
 
