@@ -90,7 +90,8 @@ struct msg_net_options {
 	uint8_t use_trackers;    /* 0: --no-trackers */
 	uint8_t use_ipv4, use_ipv6;
 	uint8_t anonymous;       /* no client name in the user agent and peer id */
-	uint8_t spare[5];
+	uint8_t use_http;        /* the form has an HTTP tracker: libcurl is warmed up, before netproc reads the form */
+	uint8_t spare[4];
 };
 
 struct msg_disk_options {

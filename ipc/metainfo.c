@@ -293,26 +293,40 @@ const char *metainfo_open(struct metainfo *m, const void *base, size_t bytes)
 	return why;
 }
 
-const char *metainfo_map(struct metainfo *m, int fd)
+const char *metainfo_map_unread(const void **base, size_t *bytes, int fd)
 {
 	const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
 	int seals = fcntl(fd, F_GET_SEALS);
-	const char *why;
 	struct stat st;
-	void *base;
+	void *p;
 
-	memset(m, 0, sizeof *m);
+	*base = NULL;
+	*bytes = 0;
 	/* Without them the sender could change what was checked, or end the reader by SIGBUS. */
 	if (seals < 0 || (seals & wanted) != wanted)
 		return "a form that is not sealed";
 	if (fd_stat(fd, &st) < 0 || st.st_size < (off_t)sizeof(struct metainfo_header) || st.st_size > (off_t)METAINFO_MAX_BYTES)
 		return "a form of impossible size";
 	/* MAP_PRIVATE: before Linux 6.7 a shared mapping of a write-sealed file is refused, even a read-only one. */
-	base = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (base == MAP_FAILED)
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
 		return "a form that cannot be mapped";
-	why = metainfo_open(m, base, (size_t)st.st_size);
+	*base = p;
+	*bytes = (size_t)st.st_size;
+	return NULL;
+}
+
+const char *metainfo_map(struct metainfo *m, int fd)
+{
+	const void *base;
+	size_t bytes;
+	const char *why = metainfo_map_unread(&base, &bytes, fd);
+
+	memset(m, 0, sizeof *m);
 	if (why)
-		munmap(base, (size_t)st.st_size);
+		return why;
+	why = metainfo_open(m, base, bytes);
+	if (why)
+		munmap((void *)(uintptr_t)base, bytes);
 	return why;
 }

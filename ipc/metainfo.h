@@ -99,7 +99,14 @@ struct metainfo {
  */
 const char *metainfo_open(struct metainfo *m, const void *base, size_t bytes) MUST_CHECK;
 
-/* A descriptor of a sealed memfd -> mapped and validated.  NULL or what is wrong.  Keeps no descriptor. */
+/*
+ * Maps a sealed memfd without looking into it, for who may map nothing once it
+ * is behind the walls where metainfo_open() belongs.  Sets *base and *bytes.
+ * NULL or what is wrong.  Keeps no descriptor.
+ */
+const char *metainfo_map_unread(const void **base, size_t *bytes, int fd) MUST_CHECK;
+
+/* Both: a descriptor of a sealed memfd -> mapped and validated.  NULL or what is wrong.  Keeps no descriptor. */
 const char *metainfo_map(struct metainfo *m, int fd) MUST_CHECK;
 
 /*

@@ -11,7 +11,7 @@
 #ifndef NETPROC_ANNOUNCER_H
 #define NETPROC_ANNOUNCER_H
 
-#include "dial.h"
+#include "http.h"
 #include "metainfo.h"
 
 struct announcer;
@@ -27,12 +27,12 @@ struct announcer_hooks {
 };
 
 /*
- * Before the lock.  Warms up libcurl when the torrent has HTTP trackers (and
- * only then).  Borrows the metainfo, the authorities (PEM; NULL: https is
- * refused) and what hooks->arg points to; copies the rest.
+ * After the lock: it reads the form.  Takes http, which http_new() made and
+ * warmed up before the lock; NULL: no tracker is asked.  Borrows the metainfo
+ * and what hooks->arg points to; copies the rest.
  */
-struct announcer *announcer_new(struct loop *l, struct dials *d, const struct metainfo *m, const struct msg_net_options *o,
-	const uint8_t peer_id[20], const void *ca_pem, size_t ca_bytes, const struct announcer_hooks *hooks);
+struct announcer *announcer_new(struct loop *l, struct http *http, const struct metainfo *m, const struct msg_net_options *o,
+	const uint8_t peer_id[20], const struct announcer_hooks *hooks);
 void announcer_free(struct announcer *a);
 
 /* Announces begin; "started" goes to whoever answers first (BEP 12). */

@@ -2,8 +2,9 @@
  * main.c - netproc: talks to strangers, and holds nothing but sockets.
  *
  * Takes its descriptors, warms up libcurl, makes the slots, locks itself down,
- * and then runs one loop: control, diskproc, dialer, trackers, peers.  It can
- * open no file, make no socket and name no address: see docs/sandbox.md.
+ * reads the normal form, and then runs one loop: control, diskproc, dialer,
+ * trackers, peers.  It can open no file, make no socket and name no address:
+ * see docs/sandbox.md.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -30,8 +31,12 @@ struct net {
 	struct loop *loop;
 	struct loop_source control;
 	struct loop_timer stats, goodbye;
+	const void *form; /* mapped */
+	size_t form_bytes;
 	struct metainfo info;
 	struct slots slots;
+	struct dials *dials;
+	struct http *http; /* NULL: no HTTP tracker is asked; the announcer's, once there is one */
 	struct swarm *swarm;
 	struct announcer *announcer; /* NULL: --no-trackers */
 	uint8_t peer_id[20];
@@ -269,22 +274,16 @@ static void make_peer_id(struct net *n)
 		memcpy(n->peer_id, "-BH0100-", 8);
 }
 
-static bool has_https(const struct metainfo *m)
+NORETURN static void refuse_form(const char *why)
 {
-	uint32_t i;
-
-	for (i = 0; i < m->h->tracker_count; i++)
-		if (metainfo_trackers(m)[i].scheme == METAINFO_HTTPS || metainfo_trackers(m)[i].scheme == METAINFO_HTTP)
-			return true; /* http may redirect to https */
-	return false;
+	log_now(LOG_ERROR, "the normal form is not valid: %s", why);
+	_exit(1);
 }
 
-static void set_up(struct net *n)
+/* Before the lock: what opens, maps or makes a descriptor.  Of the form nothing is read yet. */
+static void warm_up(struct net *n)
 {
 	struct compartment *c = &n->c;
-	struct swarm_hooks swarm_hooks = { n, on_ready, on_complete, on_disk_lost, need_peers };
-	struct announcer_hooks tracker_hooks = { n, on_tracker_peer, on_tracker_peer_name, on_tracker_totals, on_tracker_event, on_goodbye };
-	struct dials *dials;
 	const char *wrong;
 	uint8_t *ca = NULL;
 	size_t ca_bytes = 0;
@@ -292,27 +291,38 @@ static void set_up(struct net *n)
 
 	log_to_channel(&c->control, c->net.verbose >= 2 ? LOG_TRACE : c->net.verbose ? LOG_DETAIL : LOG_INFO);
 	fd = compartment_take(c, SETUP_FORM);
-	wrong = metainfo_map(&n->info, fd);
+	wrong = metainfo_map_unread(&n->form, &n->form_bytes, fd);
 	close(fd);
-	if (wrong || n->info.h->flags & METAINFO_MAGNET) {
-		log_now(LOG_ERROR, "the normal form is not valid: %s", wrong ? wrong : "a magnet");
-		_exit(1);
-	}
+	if (wrong)
+		refuse_form(wrong);
 	n->loop = loop_new(c->net.max_peers + OTHER_SOURCES);
-	make_peer_id(n);
-	dials = dials_new(n->loop, compartment_take(c, SETUP_DIAL), c->epochs[SETUP_DIAL]);
-	n->swarm = swarm_new(n->loop, dials, &n->slots, &n->info, &c->net, n->peer_id, &swarm_hooks);
-	if (c->net.use_trackers) {
-		if (has_https(&n->info))
-			ca = read_authorities(c, &ca_bytes);
-		n->announcer = announcer_new(n->loop, dials, &n->info, &c->net, n->peer_id, ca, ca_bytes, &tracker_hooks);
+	n->dials = dials_new(n->loop, compartment_take(c, SETUP_DIAL), c->epochs[SETUP_DIAL]);
+	if (c->net.use_trackers && c->net.use_http) {
+		ca = read_authorities(c, &ca_bytes); /* for http too: it may redirect to https */
+		n->http = http_new(n->loop, n->dials, ca, ca_bytes);
 	}
-	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK]);
 	fd = c->fds[SETUP_CA];
 	if (fd >= 0) {
 		c->fds[SETUP_CA] = -1;
 		close(fd);
 	}
+}
+
+/* After the lock: the form, and what is made of it. */
+static void set_up(struct net *n)
+{
+	struct compartment *c = &n->c;
+	struct swarm_hooks swarm_hooks = { n, on_ready, on_complete, on_disk_lost, need_peers };
+	struct announcer_hooks tracker_hooks = { n, on_tracker_peer, on_tracker_peer_name, on_tracker_totals, on_tracker_event, on_goodbye };
+	const char *wrong = metainfo_open(&n->info, n->form, n->form_bytes);
+
+	if (wrong || n->info.h->flags & METAINFO_MAGNET)
+		refuse_form(wrong ? wrong : "a magnet");
+	make_peer_id(n);
+	n->swarm = swarm_new(n->loop, n->dials, &n->slots, &n->info, &c->net, n->peer_id, &swarm_hooks);
+	if (c->net.use_trackers)
+		n->announcer = announcer_new(n->loop, n->http, &n->info, &c->net, n->peer_id, &tracker_hooks);
+	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK]);
 }
 
 int main(void)
@@ -327,8 +337,9 @@ int main(void)
 		_exit(1);
 	}
 	compartment_give_slots(&n.c, slots, SLOT_COUNT);
-	set_up(&n);
+	warm_up(&n);
 	compartment_lock(&n.c);
+	set_up(&n);
 	if (loop_add(n.loop, &n.control, CONTROL_FD, EPOLLIN, on_control, &n) < 0)
 		bug("no room for control in the loop");
 	loop_timer_set(n.loop, &n.stats, now_ms() + STATS_MS, tell_stats, &n);

@@ -7,10 +7,7 @@
  * through name servers.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compartment.h"
@@ -74,26 +71,15 @@ NORETURN static void fail(const char *why)
 	_exit(1);
 }
 
-/*
- * Maps the normal form, sealed, without looking into it: what it says of hosts
- * and ports comes from a stranger, and is read behind all walls.  metainfo_map()
- * would do both at once, and mapping is not permitted after the lock.
- */
+/* What the form says of hosts and ports comes from a stranger, and is read behind all walls. */
 static const void *map_form(size_t *bytes)
 {
-	const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
-	int fd = compartment_take(&self, SETUP_FORM), have = fcntl(fd, F_GET_SEALS);
+	int fd = compartment_take(&self, SETUP_FORM);
 	const void *base;
-	struct stat st;
+	const char *wrong = metainfo_map_unread(&base, bytes, fd);
 
-	if (have < 0 || (have & seals) != seals)
-		fail("a normal form that is not sealed");
-	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(struct metainfo_header) || st.st_size > (off_t)METAINFO_MAX_BYTES)
-		fail("a normal form of impossible size");
-	*bytes = (size_t)st.st_size;
-	base = mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (base == MAP_FAILED)
-		fail("cannot map the normal form");
+	if (wrong)
+		fail(wrong);
 	close(fd);
 	return base;
 }

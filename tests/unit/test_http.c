@@ -238,10 +238,12 @@ static void play_netproc(const struct scenario *s, int fd)
 	struct metainfo m = make_form(s);
 	struct loop *l = loop_new(64);
 	struct dials *d = dials_new(l, fd, 1);
-	struct announcer *a = announcer_new(l, d, &m, &o, (const uint8_t *)"-BH0100-abcdefghijkl", s->no_ca ? NULL : ca, s->no_ca ? 0 : ca_bytes, &hooks);
+	struct http *h = http_new(l, d, s->no_ca ? NULL : ca, s->no_ca ? 0 : ca_bytes);
+	struct announcer *a;
 	uint64_t begin, end;
 
 	raise_filter();
+	a = announcer_new(l, h, &m, &o, (const uint8_t *)"-BH0100-abcdefghijkl", &hooks);
 	out->fds_before = open_fds();
 	begin = now_ms();
 	end = begin + (s->most_ms ? s->most_ms : 8000);

@@ -345,14 +345,17 @@ static void test_only_a_sealed_file_is_mapped(void **state)
 {
 	static const int bad[] = { 0, F_SEAL_WRITE, F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_WRITE | F_SEAL_GROW, F_SEAL_WRITE | F_SEAL_SHRINK };
 	static struct example e;
+	const void *base;
+	size_t i, bytes;
 	struct metainfo m;
-	size_t i;
 	int fd;
 
 	(void)state;
 	fill(&e);
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		fd = memory_file(&e, bad[i]);
+		assert_string_equal(metainfo_map_unread(&base, &bytes, fd), "a form that is not sealed");
+		assert_null(base);
 		assert_string_equal(metainfo_map(&m, fd), "a form that is not sealed");
 		assert_null(m.base);
 		close(fd);
@@ -366,6 +369,11 @@ static void test_only_a_sealed_file_is_mapped(void **state)
 	e.h->magic = 0;
 	fd = memory_file(&e, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
 	assert_string_equal(metainfo_map(&m, fd), "not a normal form");
+	/* Mapped, and not looked into. */
+	assert_null(metainfo_map_unread(&base, &bytes, fd));
+	assert_int_equal(bytes, e.used);
+	assert_string_equal(metainfo_open(&m, base, bytes), "not a normal form");
+	munmap((void *)(uintptr_t)base, bytes);
 	close(fd);
 	e.used = 0;
 	fd = memory_file(&e, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
