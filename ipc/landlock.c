@@ -133,8 +133,9 @@ static bool permit_role(enum role role, int ruleset, int root, uint64_t known)
 		return permit_resolver_files(ruleset);
 	if (root < 0)
 		return true;
+	/* It opens nothing: one rename takes a name away and makes another. */
 	if (role == ROLE_PARENT)
-		all |= FS_REMOVE_FILE | FS_REMOVE_DIR; /* what a rename does to the old name */
+		all = FS_MAKE_REG | FS_MAKE_DIR | FS_REMOVE_FILE | FS_REMOVE_DIR;
 	return permit(ruleset, root, all & known);
 }
 
