@@ -47,13 +47,18 @@ static void log_sink(enum role role, enum log_level level, enum log_topic topic,
 
 static int open_signals(void)
 {
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction a;
 	sigset_t set;
+	size_t i;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a pipe that is closed is an error of write */
+	(void)signal(SIGCHLD, SIG_DFL); /* ignored, it would let the kernel reap the compartments */
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* What whoever started us has ignored (nohup, a shell's background job) stays ignored: blocked, it would be read. */
+	for (i = 0; i < ARRAY_LEN(ends); i++)
+		if (sigaction(ends[i], NULL, &a) == 0 && a.sa_handler != SIG_IGN)
+			sigaddset(&set, ends[i]);
 	sigaddset(&set, SIGWINCH);
 	sigaddset(&set, SIGCHLD);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)

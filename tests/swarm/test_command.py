@@ -157,6 +157,17 @@ def test_killed_then_resumed(outdir, data):
         assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
 
 
+def test_a_signal_that_is_ignored_from_the_start_stays_ignored(outdir, data):
+    """As under nohup."""
+    with Swarm(data, [metered]) as swarm:
+        r = get(data.torrent, outdir, swarm.addresses, before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        given(swarm, 20)
+        r.signal(signal.SIGHUP)
+        time.sleep(0.3)
+        swarm.allow(10000)
+        assert_complete(r, data, outdir)
+
+
 def test_interrupted_twice_ends_at_once(outdir, data):
     """The tracker never answers `stopped`: the second signal does not wait for it."""
     tracker = seeders.Tracker()
