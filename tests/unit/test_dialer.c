@@ -338,11 +338,14 @@ static void stop_hearing(void)
 
 static bool is_accused(enum role role)
 {
+	struct msg_accuse m;
 	struct packet p;
-	const struct msg_accuse *m = packet_message(&p, 0);
 
 	assert_int_equal(channel_flush(&to_parent), 0);
-	return channel_receive(&parent, &p) == CHANNEL_OK && p.type == MSG_ACCUSE && m->role == (uint32_t)role && m->epoch == FAKE_EPOCH;
+	if (channel_receive(&parent, &p) != CHANNEL_OK || p.type != MSG_ACCUSE)
+		return false;
+	memcpy(&m, packet_message(&p, 0), sizeof m);
+	return m.role == (uint32_t)role && m.epoch == FAKE_EPOCH;
 }
 
 static void assert_ended(void)
