@@ -337,7 +337,11 @@ bool download_on_answer(struct download *d, const struct launcher_answer *a)
 		if (c->launch_tag == a->tag && a->kind == LAUNCHER_FAILED) {
 			c->launch_tag = 0;
 			c->state = CHILD_NONE;
-			download_fail(d, STATUS_FAILED, "cannot start %s: %s", role_name(c->role), strerror(a->error));
+			if (a->error == ENOENT)
+				download_fail(d, STATUS_FAILED, "cannot start bulkhead-%s: no program that can be trusted beside this one or in %s",
+					      role_name(c->role), LIBEXECDIR);
+			else
+				download_fail(d, STATUS_FAILED, "cannot start %s: %s", role_name(c->role), strerror(a->error));
 			return true;
 		}
 		if (c->check_tag == a->tag && a->kind == LAUNCHER_STATUS) {
