@@ -53,6 +53,14 @@ void child_patience(struct child *c, uint64_t now_ms)
 		c->deadline_ms = now_ms + START_MS;
 }
 
+void child_forget_launch(struct child *c)
+{
+	if (!c->launch_tag)
+		return;
+	c->launch_tag = 0;
+	c->state = CHILD_NONE;
+}
+
 void child_launched(struct child *c, const struct launcher_answer *a)
 {
 	c->launch_tag = 0;

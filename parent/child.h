@@ -76,6 +76,8 @@ int child_launch(struct child *c, struct launcher *l, int uid, int gid, uint64_t
 /* It has its time to come up from now on again: what it waited for is there.  Harmless when it is up or not started. */
 void child_patience(struct child *c, uint64_t now_ms);
 /* The launcher's answer. */
+/* A launch that will not be answered; whoever was started finds its control channel closed, and ends. */
+void child_forget_launch(struct child *c);
 void child_launched(struct child *c, const struct launcher_answer *a);
 
 /* Passes one descriptor (a copy unless `give`).  A failure kills it. */

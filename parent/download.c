@@ -107,6 +107,15 @@ void download_fail(struct download *d, int status, const char *fmt, ...)
 	finish(d, status, GOODBYE_MS);
 }
 
+void download_without_launcher(struct download *d)
+{
+	size_t i;
+
+	download_fail(d, STATUS_DIED, "the launcher is gone");
+	for (i = 0; i < ROLE_COUNT; i++)
+		child_forget_launch(&d->child[i]);
+}
+
 void download_interrupt(struct download *d, bool at_once)
 {
 	bool running = d->state == DOWNLOAD_RUNNING;

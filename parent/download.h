@@ -105,6 +105,8 @@ void download_interrupt(struct download *d, bool at_once);
 void download_complete(struct download *d);
 /* It cannot go on. */
 void download_fail(struct download *d, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The launcher is gone: what it was asked to start will never be told of. */
+void download_without_launcher(struct download *d);
 
 /* Fills a row for the screen.  False: nothing to show now. */
 bool download_row(const struct download *d, struct screen_row *row);

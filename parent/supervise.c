@@ -212,7 +212,7 @@ static void on_launcher(struct supervisor *s)
 	s->launcher_gone = true;
 	for (i = 0; i < s->x.o->source_count; i++)
 		if (s->downloads[i].state != DOWNLOAD_ENDED)
-			download_fail(&s->downloads[i], STATUS_DIED, "the launcher is gone");
+			download_without_launcher(&s->downloads[i]);
 	launcher_stop(&s->x.launcher);
 }
 

@@ -228,6 +228,21 @@ def test_a_killed_compartment_is_restarted(outdir, data):
         assert_complete(r, data, outdir)
 
 
+def test_the_launcher_may_die_at_any_moment(outdir, data):
+    """Also before it has answered what it was asked to start: the download ends, and never waits for an answer."""
+    for i in range(12):
+        r = get(data.torrent, outdir, seconds=2, sample=False)
+        time.sleep(i * 0.0025)
+        try:
+            with open("/proc/%d/task/%d/children" % (r.p.pid, r.p.pid)) as f:
+                children = f.read().split()
+            if children:
+                os.kill(int(children[0]), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        assert r.wait(10) in (FAILED, NO_PROGRESS, client.KEPT_DYING), r.told()
+
+
 def seqpackets_of(pid):
     """Copies of the channels of a process, but for that to the parent (3).  Only root may take them."""
     out = []
