@@ -36,6 +36,11 @@ fi
 [ $# -eq 1 ] || { list ''; }
 want=$(list "$1") || exit 2
 
+# A bare debootstrap root has no hosts file, which every installed Debian has: the tests resolve "localhost".
+if [ "$1" = test ] && [ ! -e /etc/hosts ] && [ "$(id -u)" = 0 ]; then
+	printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n' >/etc/hosts
+fi
+
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "packages.sh: not a Debian system; what '$1' needs is called there: $want" >&2
 	exit 0
