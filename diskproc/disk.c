@@ -21,7 +21,6 @@
 #define PACKETS_PER_TURN 8
 #define RESULTS_PER_TURN 256u
 #define FREED_FLUSH 64u            /* a quarter of the slots: netproc never runs dry */
-#define ROOM_FOR_PACKET (4u << 10)  /* 64 SLOT_FREE or SPILLED */
 #define ROOM_FOR_RESULT (32u << 10) /* 128 BLAME and a verdict */
 #define SYNC_MS 30000u
 #define IN(s) (1u << (s))

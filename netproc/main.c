@@ -42,7 +42,6 @@ struct net {
 	uint8_t peer_id[20];
 	uint32_t state;
 	uint32_t tracker_ok, tracker_failed;
-	uint32_t disk_epoch;
 	struct msg_net_stats told;
 	bool started, complete, done;
 };
