@@ -321,13 +321,14 @@ void disk_advance(struct disk *d, uint64_t now)
 			start_sync(d);
 		d->sync_at_ms = now + SYNC_MS;
 	}
-	if (d->stopping && !d->stop_syncing && !pool_busy(d->pool) && !d->done) {
+	if (d->stopping && !d->stop_syncing && !pool_busy(d->pool) && !store_busy(&d->store) && !d->done) {
 		d->stop_syncing = true;
 		if (d->options.read_only || d->stage == STAGE_COMPLETE)
 			d->stop_synced = true;
 		else
 			start_sync(d);
 	}
+	store_tick(&d->store, now);
 	tell_netproc(d);
 	tell_parent(d, now);
 	pool_kick(d->pool);
@@ -342,6 +343,7 @@ static int wait_ms(const struct disk *d, uint64_t now)
 		due = d->stop_at_ms;
 	if (d->stage == STAGE_RUN)
 		due = min_u64(due, d->sync_at_ms);
+	due = min_u64(due, store_due_ms(&d->store));
 	if (d->progress_due)
 		due = min_u64(due, d->progress_at_ms);
 	if (due == UINT64_MAX)

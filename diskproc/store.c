@@ -57,6 +57,8 @@ void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes
 	count = min_u64(count, 1u << 24);
 	count = min_u64(count, (uint64_t)m->h->piece_count + 1);
 	buffers_init(&s->buffers, (uint32_t)count, length);
+	gather_init(&s->gather, work->lanes, length, s->budget_bytes);
+	s->backlog_most = STORE_BACKLOG + 2ull * s->gather.most * length;
 	spill_init(&s->spill, spill_fd, length);
 	blame_init(&s->blame, m->h->piece_count);
 	while (slots < 2 * count)
@@ -83,7 +85,7 @@ void store_set_have(struct store *s, uint32_t piece)
  */
 bool store_has_room(const struct store *s)
 {
-	if (s->backlog_bytes > STORE_BACKLOG)
+	if (s->backlog_bytes > s->backlog_most)
 		return false;
 	return s->m->h->piece_length > SLOT_BYTES || buffers_free_count(&s->buffers) >= 64 ||
 	       buffers_free_count(&s->buffers) == s->buffers.count;
@@ -215,7 +217,8 @@ static int buffer_take(struct store *s, struct piece *p)
 	return 0;
 }
 
-static void submit(struct store *s, struct piece *p, enum job_kind kind, uint32_t weight)
+/* The piece is the job's from here on. */
+static struct job *begin_job(struct store *s, struct piece *p, enum job_kind kind)
 {
 	struct job *j = &p->job;
 
@@ -227,11 +230,49 @@ static void submit(struct store *s, struct piece *p, enum job_kind kind, uint32_
 	j->region = p->region;
 	j->blocks = p->moving;
 	j->fault = (struct fault){ 0 };
-	j->link.bytes = weight;
+	j->others = NULL;
 	p->busy = true;
 	s->busy_count++;
+	return j;
+}
+
+static void submit(struct store *s, struct job *j, uint32_t weight)
+{
+	j->link.bytes = weight;
 	s->backlog_bytes += weight;
 	pool_add(s->pool, POOL_FAST, &j->link);
+}
+
+static void submit_gathered(struct store *s)
+{
+	uint32_t weight = s->gather.count * s->gather.piece_length; /* a quarter of the budget at most */
+	struct job *j = gather_take(&s->gather);
+
+	if (j)
+		submit(s, j, weight);
+}
+
+/* All blocks are there. */
+static void begin_verify(struct store *s, struct piece *p)
+{
+	struct job *j = begin_job(s, p, JOB_VERIFY);
+
+	gather_count(&s->gather);
+	j->want_sums = blame_has(&s->blame, p->index);
+	/* With sums an answer may be many messages: such a piece comes back alone. */
+	if (!gather_wants(&s->gather, p->bytes) || j->hashed || j->want_sums)
+		submit(s, j, p->bytes);
+	else if (gather_add(&s->gather, j))
+		submit_gathered(s);
+}
+
+void store_tick(struct store *s, uint64_t now_ms)
+{
+	/* When nothing more can come they wait for nobody. */
+	bool last = s->hold || s->verified_pieces + s->busy_count >= s->m->h->piece_count;
+
+	if (gather_tick(&s->gather, now_ms) || last)
+		submit_gathered(s);
 }
 
 /* 0: started, or nothing to do and answered; -1: too many wait on disk. */
@@ -249,7 +290,7 @@ static int spill_next(struct store *s, struct piece *p)
 			p->region = spill_take(&s->spill);
 		if (p->region == SPILL_NONE)
 			return refuse(s, "too many pieces wait on disk");
-		submit(s, p, JOB_SPILL, p->bytes);
+		submit(s, begin_job(s, p, JOB_SPILL), p->bytes);
 		return 0;
 	}
 	if (!p->keep)
@@ -266,10 +307,9 @@ static int piece_next(struct store *s, struct piece *p)
 		return 0;
 	if (p->load) {
 		memcpy(p->moving, p->spilled, s->words * sizeof p->moving[0]);
-		submit(s, p, JOB_LOAD, p->bytes);
+		submit(s, begin_job(s, p, JOB_LOAD), p->bytes);
 	} else if (p->have == p->blocks) {
-		p->job.want_sums = blame_has(&s->blame, p->index);
-		submit(s, p, JOB_VERIFY, p->bytes);
+		begin_verify(s, p);
 	} else if (p->spill) {
 		return spill_next(s, p);
 	} else if (p->bytes > PREFIX_PIECE && p->buffer) {
@@ -277,7 +317,7 @@ static int piece_next(struct store *s, struct piece *p)
 			p->prefix++;
 		if (p->prefix * SLOT_BYTES - p->job.hashed >= PREFIX_STEP) {
 			p->job.prefix = p->prefix * SLOT_BYTES;
-			submit(s, p, JOB_PREFIX, p->job.prefix - p->job.hashed);
+			submit(s, begin_job(s, p, JOB_PREFIX), p->job.prefix - p->job.hashed);
 		}
 	}
 	return 0;
@@ -328,7 +368,7 @@ int store_on_block(struct store *s, const struct msg_block *m)
 	p->came[block / 64] |= 1ull << block % 64;
 	p->have++;
 	p->keep = p->spill;
-	if (!p->busy && !p->load && m->begin == p->job.hashed) {
+	if (!p->busy && !p->load && m->begin == p->job.hashed && (p->job.hashed || !gather_wants(&s->gather, p->bytes))) {
 		work_hash_more(p->hash, p->buffer + m->begin, m->length);
 		p->job.hashed += m->length;
 	}
@@ -390,14 +430,13 @@ static void piece_rejected(struct store *s, struct piece *p)
 	piece_close(s, p);
 }
 
-void store_on_done(struct store *s, struct job *j)
+static void piece_on_done(struct store *s, struct piece *p)
 {
-	struct piece *p = (struct piece *)j;
+	struct job *j = &p->job;
 	uint32_t i;
 
 	p->busy = false;
 	s->busy_count--;
-	s->backlog_bytes -= j->link.bytes;
 	if (j->fault.act && !s->fault.act)
 		s->fault = j->fault;
 	if (j->kind == JOB_VERIFY) {
@@ -420,6 +459,17 @@ void store_on_done(struct store *s, struct job *j)
 			p->spilled[i] |= p->moving[i];
 	if (piece_next(s, p) < 0)
 		log_line(LOG_WARN, TOPIC_DISK, "piece %u stays in memory: %s", p->index, s->why);
+}
+
+void store_on_done(struct store *s, struct job *j)
+{
+	struct job *others;
+
+	s->backlog_bytes -= j->link.bytes;
+	for (; j; j = others) {
+		others = j->others;
+		piece_on_done(s, (struct piece *)j);
+	}
 }
 
 void store_forget(struct store *s)

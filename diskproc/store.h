@@ -5,7 +5,8 @@
  *
  *	open        some blocks are in its private buffer             store_on_block()
  *	spilled     it has no buffer; its blocks are in a region      after SPILL
- *	complete    all blocks are in its buffer; hashed and written  piece_next()
+ *	complete    all blocks are in its buffer; it waits a moment for others (gather.h)  piece_next()
+ *	            and is hashed and written
  *
  * and then VERIFIED (store_on_done(): hash matched and write done) or REJECTED;
  * either way it is gone from here.  A block that is there is never overwritten:
@@ -17,6 +18,7 @@
 #include "blame.h"
 #include "buffers.h"
 #include "channel.h"
+#include "gather.h"
 #include "slots.h"
 #include "spill.h"
 #include "work.h"
@@ -35,6 +37,7 @@ struct store {
 	const struct slots *slots; /* blocks come from here */
 	struct buffers buffers;
 	struct spill spill;
+	struct gather gather;
 	struct blame blame;
 	uint64_t budget_bytes;
 	uint64_t memory_bytes;     /* of pieces that have a buffer */
@@ -44,6 +47,7 @@ struct store {
 	uint32_t words;            /* of a bitmap of blocks */
 	uint32_t open_count, busy_count;
 	uint64_t backlog_bytes;    /* in the workers, to be hashed and written */
+	uint64_t backlog_most;     /* blocks are not taken while more is there */
 	uint8_t *have;             /* bitfield: verified */
 	uint32_t verified_pieces, rejected_pieces;
 	uint64_t verified_bytes;
@@ -62,8 +66,8 @@ void store_release(struct store *s);
 void store_set_have(struct store *s, uint32_t piece);
 
 /*
- * Blocks are not taken while more than this waits for the workers: memory that
- * is used again soon is still in the cache.
+ * Blocks are not taken while more than this, and two groups of pieces, wait for
+ * the workers: memory that is used again soon is still in the cache.
  */
 #ifndef STORE_BACKLOG
 #define STORE_BACKLOG (4u << 20)
@@ -76,8 +80,13 @@ bool store_has_room(const struct store *s);
 int store_on_block(struct store *s, const struct msg_block *m) MUST_CHECK;
 int store_on_spill(struct store *s, const struct msg_spill *m) MUST_CHECK;
 
-/* A job of a piece came back. */
+/* A job of a piece, or of several, came back. */
 void store_on_done(struct store *s, struct job *j);
+
+/* Sends off the pieces that waited for others, when it is time.  Call in each turn. */
+void store_tick(struct store *s, uint64_t now_ms);
+/* When store_tick() is due; UINT64_MAX: nothing waits. */
+static inline uint64_t store_due_ms(const struct store *s) { return s->gather.due_ms ? s->gather.due_ms : UINT64_MAX; }
 
 /* Drops what is open; pieces in a worker are dropped when they come back (a verified one still counts). */
 void store_forget(struct store *s);

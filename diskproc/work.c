@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "reader.h"
+#include "sha1_lanes.h"
 #include "siphash.h"
 #include "slots.h"
 #include "spill.h"
@@ -24,6 +25,7 @@ void work_init(struct work *w)
 	w->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 	if (!w->sha1)
 		bug("libcrypto has no SHA-1");
+	w->lanes = sha1_lanes_usable();
 	for (i = 0; i <= POOL_MAX_THREADS; i++) {
 		w->thread[i].hash = EVP_MD_CTX_new();
 		if (!w->thread[i].hash)
@@ -80,14 +82,10 @@ static void hash_part(struct job *j, uint32_t end)
 	j->hashed = end;
 }
 
-static void hash_piece(struct work *w, struct job *j)
+/* Compares; keeps the sums of a bad copy's blocks. */
+static void judge(struct work *w, struct job *j, const uint8_t digest[20])
 {
-	uint8_t digest[20];
-
-	hash_part(j, j->bytes);
-	if (!EVP_DigestFinal_ex(j->hash, digest, NULL))
-		bug("digest final");
-	j->good = !memcmp(digest, metainfo_hash(w->m, j->piece), sizeof digest);
+	j->good = !memcmp(digest, metainfo_hash(w->m, j->piece), 20);
 	if (!j->good || j->want_sums) {
 		uint32_t i, at, blocks = j->bytes / SLOT_BYTES + (j->bytes % SLOT_BYTES != 0);
 
@@ -96,6 +94,39 @@ static void hash_piece(struct work *w, struct job *j)
 		for (i = at = 0; j->sums && i < blocks; i++, at += SLOT_BYTES)
 			j->sums[i] = siphash(w->sum_key, j->buffer + at, min_u32(SLOT_BYTES, j->bytes - at));
 	}
+}
+
+static void hash_piece(struct work *w, struct job *j)
+{
+	uint8_t digest[20];
+
+	hash_part(j, j->bytes);
+	if (!EVP_DigestFinal_ex(j->hash, digest, NULL))
+		bug("digest final");
+	judge(w, j, digest);
+}
+
+/* The piece, and those that came with it.  Puts the good ones into `verified`; returns how many. */
+static uint32_t verify(struct work *w, struct job *first, struct job *verified[SHA1_LANES])
+{
+	const uint8_t *data[SHA1_LANES];
+	uint8_t digest[SHA1_LANES][20];
+	uint32_t count = 0, good = 0, i = 0;
+	struct job *j;
+
+	for (j = first; j; j = j->others)
+		data[count++] = j->buffer;
+	if (count >= SHA1_LANES_LEAST && w->lanes)
+		sha1_lanes(data, count, first->bytes, digest);
+	for (j = first; j; j = j->others, i++) {
+		if (count >= SHA1_LANES_LEAST && w->lanes)
+			judge(w, j, digest[i]);
+		else
+			hash_piece(w, j);
+		if (j->good)
+			verified[good++] = j;
+	}
+	return good;
 }
 
 static void move_spill(struct work *w, struct job *j)
@@ -113,7 +144,7 @@ static void move_spill(struct work *w, struct job *j)
 
 void work_run(void *self, uint32_t worker, struct pool_job *list)
 {
-	struct job *verified[POOL_BATCH_JOBS];
+	struct job *verified[POOL_BATCH_JOBS + SHA1_LANES];
 	struct work *w = self;
 	uint32_t count = 0;
 
@@ -122,9 +153,11 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 
 		switch (j->kind) {
 		case JOB_VERIFY:
-			hash_piece(w, j);
-			if (j->good)
-				verified[count++] = j;
+			count += verify(w, j, verified + count);
+			if (count > POOL_BATCH_JOBS) {
+				writer_write(w, verified, count);
+				count = 0;
+			}
 			break;
 		case JOB_PREFIX:
 			hash_part(j, j->prefix);

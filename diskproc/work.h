@@ -4,7 +4,7 @@
  * A job is owned by the loop, then by one worker, then by the loop again; a
  * worker touches nothing else but what is constant (the form), files.h (which
  * locks) and its own context.  Hash first, then write, from the same private
- * buffer: P2.
+ * buffer: P2.  A VERIFY may stand for several pieces (gather.h): they come and go as one job.
  */
 #ifndef DISKPROC_WORK_H
 #define DISKPROC_WORK_H
@@ -41,6 +41,7 @@ struct job {
 	uint32_t region;
 	uint32_t pieces;      /* CHECK: how many */
 	bool want_sums;
+	struct job *others;   /* VERIFY: whole pieces of the same length, to be hashed with this one; a list by this pointer */
 	/* The answer. */
 	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too */
 	struct fault fault;
@@ -55,6 +56,7 @@ struct work {
 	bool read_only;
 	uint8_t sum_key[16];
 	EVP_MD *sha1;
+	bool lanes; /* sha1_lanes() works here */
 	atomic_bool stop; /* checks may end early */
 	atomic_bool holes; /* the file system tells where data is */
 	uint8_t zero_hash[20]; /* of a piece of zeros of full length */

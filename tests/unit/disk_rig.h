@@ -16,6 +16,7 @@
 #include "../../diskproc/check.c"
 #include "../../diskproc/disk.c"
 #include "../../diskproc/files.c"
+#include "../../diskproc/gather.c"
 #include "../../diskproc/layout.c"
 #include "../../diskproc/place.c"
 #include "../../diskproc/pool.c"
@@ -250,7 +251,7 @@ static bool rig_accused(const struct rig *r)
 }
 static bool rig_idle(const struct rig *r)
 {
-	return !pool_busy(r->d.pool) && !r->d.done && r->free_count == SLOT_COUNT && r->net_end.batch_count == 0;
+	return !pool_busy(r->d.pool) && !store_busy(&r->d.store) && !r->d.done && r->free_count == SLOT_COUNT && r->net_end.batch_count == 0;
 }
 
 static uint32_t rig_count(const struct rig *r, enum message_type type, uint32_t piece)

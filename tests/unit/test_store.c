@@ -355,6 +355,43 @@ static void test_slot_that_changes_after_the_copy_changes_nothing(void **state)
 	assert_int_equal(rig_count(r, MSG_VERIFIED, 0), 1);
 }
 
+static void test_pieces_that_are_hashed_together_are_judged_one_by_one(void **state)
+{
+	struct rig *r = *state;
+	uint32_t i, k;
+
+	stop(state);
+	rig_make(r, many, ARRAY_LEN(many), PIECE, false);
+	rig_start(r, false, false, 32 * PIECE);
+	assert_true(rig_until(r, rig_told));
+	if (!r->d.store.gather.most)
+		skip(); /* this processor hashes one by one */
+	/* As if pieces had come fast; none is due meanwhile. */
+	r->d.store.gather.fast = true;
+	r->d.store.gather.since_ms = r->d.store.gather.due_ms = now_ms() + 60000;
+	for (i = 0; i < 7; i++)
+		for (k = 0; k < rig_blocks(r, i); k++)
+			rig_block(r, i, k, i == 3 && k == 2);
+	for (i = 0; i < 1000 && r->d.store.gather.count < 7; i++)
+		rig_turn(r);
+	assert_int_equal(r->d.store.gather.count, 7);
+	assert_int_equal(r->heard_count, 0);
+	assert_int_equal(rig_written(r, "a/first"), 0);
+	r->d.store.gather.due_ms = now_ms();
+	assert_true(rig_until(r, rig_idle));
+	assert_int_equal(rig_count(r, MSG_VERIFIED, UINT32_MAX), 6);
+	assert_int_equal(rig_count(r, MSG_REJECTED, UINT32_MAX), 1);
+	assert_int_equal(rig_count(r, MSG_REJECTED, 3), 1);
+	for (i = 0; i < r->m.h->piece_count; i++)
+		if (i == 3 || i >= 7)
+			rig_piece(r, i);
+	assert_true(rig_until(r, rig_completed));
+	assert_int_equal(r->completes, 1);
+	assert_int_equal(rig_count(r, MSG_BLAME, 3), 1);
+	assert_true(rig_files_good(r));
+	assert_int_equal(r->d.store.backlog_bytes, 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start_many, stop)
@@ -377,6 +414,7 @@ int main(void)
 		T(test_large_piece_is_hashed_as_it_grows),
 		T(test_thousands_of_tiny_pieces_never_break_the_budget),
 		T(test_slot_that_changes_after_the_copy_changes_nothing),
+		T(test_pieces_that_are_hashed_together_are_judged_one_by_one),
 	};
 
 	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
