@@ -44,6 +44,7 @@ enum setup_fd {
 	SETUP_RESOLVE,     /* dialer: channel to resolver; resolver: channel to dialer */
 	SETUP_SLOTS,       /* diskproc: netproc's sealed slots */
 	SETUP_CA,          /* netproc: certificate authorities, PEM */
+	SETUP_UPLOAD_SLOTS, /* netproc: diskproc's sealed slots, for what is uploaded */
 	SETUP_FD_COUNT
 };
 
@@ -91,7 +92,12 @@ struct msg_net_options {
 	uint8_t use_ipv4, use_ipv6;
 	uint8_t anonymous;       /* no client name in the user agent and peer id */
 	uint8_t use_http;        /* the form has an HTTP tracker: libcurl is warmed up, before netproc reads the form */
-	uint8_t spare[4];
+	uint8_t super_seed;      /* BEP 16, while we are a seed */
+	uint8_t peer_info;       /* 1: PEER_INFO is wanted */
+	uint8_t spare[2];
+	uint64_t max_up, max_down; /* bytes a second, payload and protocol; 0: no limit */
+	uint32_t max_uploads;    /* peers unchoked at once; 0: by what the line carries (choker.h) */
+	uint32_t spare2;
 };
 
 struct msg_disk_options {
@@ -112,6 +118,10 @@ struct msg_dialer_options {
 	uint32_t max_in_flight;             /* 64 */
 	uint32_t dials_per_second;          /* 30 */
 	uint32_t receive_buffer, send_buffer; /* bytes; SO_RCVBUF and SO_SNDBUF of each socket */
+	uint16_t port_first, port_last;     /* to listen on: the first that is free; 0: does not listen */
+	uint8_t listen4, listen6;
+	uint8_t spare3[2];
+	uint32_t accepts_per_second;        /* of all together; each address gets its share (limits.h) */
 };
 struct msg_allow_net {
 	struct net_addr prefix; /* port unused */
@@ -147,6 +157,12 @@ struct msg_accuse {  /* a sibling broke the contract on the channel with this on
 	uint8_t text[118]; /* how; the receiver escapes it before anyone sees it */
 };
 
+/* ---- dialer -> parent, before READY ---- */
+struct msg_listening { uint16_t port4, port6; }; /* 0: not in that family; alike when both could be had */
+
+/* ---- parent -> netproc, before GO ---- */
+struct msg_listen_port { uint32_t port; }; /* to tell trackers and peers; 0: nobody can connect to us */
+
 /* ---- inspect -> parent ---- */
 struct msg_inspected {
 	uint32_t status;   /* enum inspect_status */
@@ -168,7 +184,28 @@ struct msg_net_stats { /* at most 5 a second */
 	uint32_t banned, refused; /* refused: by the dialer's policy */
 	uint32_t open_pieces, requests;
 	uint32_t tracker_ok, tracker_failed;
-	uint32_t spare;
+	uint32_t unchoked;       /* by us */
+	uint32_t interested;     /* in us */
+	uint32_t incoming;       /* of peers: those that connected to us */
+	uint64_t uploaded_bytes; /* payload */
+	uint64_t upload_rate;    /* payload bytes per second, smoothed */
+};
+struct msg_peer_info { /* at most once in two seconds for each peer, when NET_OPTIONS asks for it */
+	struct net_addr addr;
+	uint32_t snapshot;   /* those of one moment have one number, which grows */
+	uint32_t flags;      /* bits of enum peer_info_flag */
+	uint32_t have_pieces;
+	uint32_t requests;   /* asked of it and not answered */
+	uint32_t queued;     /* asked by it and not answered */
+	uint32_t spare[2];
+	uint64_t down_rate, up_rate; /* payload bytes per second */
+	uint64_t received_bytes, sent_bytes;
+	uint8_t client[48];  /* NUL-padded; the receiver escapes it before anyone sees it */
+};
+enum peer_info_flag {
+	PEER_INFO_CHOKES_US = 1, PEER_INFO_INTERESTED_IN_US = 2, PEER_INFO_WE_CHOKE = 4, PEER_INFO_WE_ARE_INTERESTED = 8,
+	PEER_INFO_SNUBS_US = 16, PEER_INFO_OPTIMISTIC = 32, PEER_INFO_INCOMING = 64, PEER_INFO_SEED = 128, PEER_INFO_UPLOAD_ONLY = 256,
+	PEER_INFO_FAST = 512, PEER_INFO_EXTENDED = 1024,
 };
 struct msg_tracker_event {
 	uint32_t tracker;   /* index in the normal form */
@@ -227,6 +264,15 @@ struct msg_have_bits {                   /* d->n: pieces already there, in order
 struct msg_have_end { uint32_t verified_pieces; };
 struct msg_hold { uint32_t spare; };     /* d->n: storage failed or the end is near: no more BLOCK will be used */
 
+struct msg_read {                        /* n->d: a part of a verified piece; answered once, by DATA or READ_FAILED */
+	uint32_t tag;         /* netproc's own, returned in the answer */
+	uint32_t piece, begin;
+	uint32_t length;      /* 1..SLOT_BYTES, inside the piece */
+};
+struct msg_data { uint32_t tag, slot; }; /* d->n: the bytes are in this upload slot, which is netproc's until DATA_DONE */
+struct msg_read_failed { uint32_t tag; int32_t error; }; /* d->n: errno; the parent is told by DISK_ERROR */
+struct msg_data_done { uint32_t slot; }; /* n->d */
+
 /* ---- netproc <-> dialer ---- */
 struct msg_dial {
 	uint32_t tag; /* netproc's own, returned in the answer; not 0 */
@@ -261,6 +307,11 @@ enum dial_failure {
 	DIAL_LIMIT,      /* too many dials waiting: try later */
 	DIAL_CANCELLED,
 	DIAL_FAILURES
+};
+
+struct msg_incoming { /* dialer -> netproc, + an accepted, non-blocking, clamped socket that passed the policy */
+	struct net_addr addr;
+	struct net_addr local; /* this end's address */
 };
 
 /* ---- dialer <-> resolver ---- */
@@ -330,12 +381,15 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(LISTENER, listener, 1, 1)                            \
 	X(SLOTS, slots, 1, 1)                                  \
 	X(READY, ready, 1, 0)                                  \
+	X(LISTENING, listening, 1, 0)                          \
+	X(LISTEN_PORT, listen_port, 1, 0)                      \
 	X(LOG, log, 1, 0)                                      \
 	X(VIOLATION, violation, 1, 0)                          \
 	X(BYE, bye, 1, 0)                                      \
 	X(INSPECTED, inspected, 1, 0)                          \
 	X(NET_STATS, net_stats, 1, 0)                          \
 	X(TRACKER_EVENT, tracker_event, 1, 0)                  \
+	X(PEER_INFO, peer_info, 24, 0)                         \
 	X(DISK_PROGRESS, disk_progress, 1, 0)                  \
 	X(DISK_COMPLETE, disk_complete, 1, 0)                  \
 	X(DISK_ERROR, disk_error, 1, 0)                        \
@@ -350,11 +404,16 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(HAVE_BITS, have_bits, 1, 0)                          \
 	X(HAVE_END, have_end, 1, 0)                            \
 	X(HOLD, hold, 1, 0)                                    \
+	X(READ, read, 64, 0)                                   \
+	X(DATA, data, 64, 0)                                   \
+	X(READ_FAILED, read_failed, 64, 0)                     \
+	X(DATA_DONE, data_done, 256, 0)                        \
 	X(DIAL, dial, 64, 0)                                   \
 	X(DIAL_NAME, dial_name, 1, 0)                          \
 	X(DIAL_CANCEL, dial_cancel, 64, 0)                     \
 	X(DIALED, dialed, 1, 1)                                \
 	X(DIAL_FAILED, dial_failed, 64, 0)                     \
+	X(INCOMING, incoming, 1, 1)                            \
 	X(RESOLVE, resolve, 1, 0)                              \
 	X(RESOLVED, resolved, 1, 0)                            \
 	X(DIALER_STATS, dialer_stats, 1, 0)                    \
