@@ -118,6 +118,7 @@ const struct policy_row policy_rows[] = {
 	/* ---- files ---- */
 	ALLOW(ALL & ~NETPROC & ~DIALER, fstat, "sizes, by descriptor"),
 	ALLOW(DISKPROC | RESOLVER, pread64, "what is there, what was spilled; the loader"),
+	ALLOW(DISKPROC, fadvise64, "what is checked next is fetched while this is hashed", IS(3, POSIX_FADV_WILLNEED)),
 	ALLOW(DISKPROC, pwrite64, "a piece, or a part of it that is to be spilled"),
 	ALLOW(DISKPROC, pwritev, "a piece with padding"),
 	ALLOW(DISKPROC, ftruncate, "a file has its length before its first byte"),
