@@ -254,7 +254,7 @@ struct msg_dial_failed {
 	struct net_addr addr; /* the last one tried, family 0 when none was */
 };
 enum dial_failure {
-	DIAL_REFUSED_BY_POLICY = 1, /* .error is an enum policy_verdict of the dialer */
+	DIAL_REFUSED_BY_POLICY = 1, /* .error is an enum egress_verdict of the dialer */
 	DIAL_NO_NAME,
 	DIAL_TIMEOUT,
 	DIAL_FAILED,     /* errno */
@@ -280,7 +280,7 @@ struct msg_resolved {
 /* ---- dialer -> parent ---- */
 struct msg_dialer_stats {
 	uint32_t dialed, connected, failed, refused;
-	uint32_t refused_by[16]; /* by enum policy_verdict */
+	uint32_t refused_by[16]; /* by enum egress_verdict */
 };
 
 /* ---- parent <-> launcher ---- */

@@ -96,10 +96,10 @@ static void begin(struct dialer *d)
 	d->control = &self.control;
 	d->now_ms = now_ms();
 	for (i = 0; i < self.net_count; i++)
-		if (!policy_allow_net(&d->policy, &self.nets[i]))
+		if (!egress_allow_net(&d->egress, &self.nets[i]))
 			fail("an allowed network is out of range");
 	for (i = 0; i < self.allowed_count; i++)
-		if (!policy_allow_addr(&d->policy, &self.allowed[i].addr))
+		if (!egress_allow_addr(&d->egress, &self.allowed[i].addr))
 			fail("an allowed address is out of range");
 	if (self.fds[SETUP_FORM] >= 0)
 		form = map_form(&form_bytes);
@@ -110,7 +110,7 @@ static void begin(struct dialer *d)
 	if (routes_open(&d->routes) < 0)
 		fail("cannot ask for routes");
 	compartment_lock(&self);
-	wrong = form ? metainfo_open(&d->policy.form, form, form_bytes) : NULL;
+	wrong = form ? metainfo_open(&d->egress.form, form, form_bytes) : NULL;
 	if (wrong)
 		fail(wrong);
 }

@@ -44,8 +44,8 @@ def enum(name, source=SOURCE):
 
 SETUP = enum("setup_fd")
 FAILURE = enum("dial_failure")
-with open(os.path.join(HERE, "..", "..", "parent", "dialer", "policy.h")) as f:
-    VERDICT = enum("policy_verdict", f.read())
+with open(os.path.join(HERE, "..", "..", "parent", "dialer", "egress.h")) as f:
+    VERDICT = enum("egress_verdict", f.read())
 
 
 # ---- messages
