@@ -743,16 +743,11 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 	out->wasted_bytes = s->wasted;
 	out->rate = s->rate;
 	out->peers = s->shaken;
-	out->peers_connecting = s->dials_under_way + (s->count - s->dead > s->shaken ? s->count - s->dead - s->shaken : 0);
 	out->peers_known = candidates_known(s->candidates);
-	for (i = 0; i < s->count; i++) {
+	for (i = 0; i < s->count; i++)
 		out->seeds += !s->peers[i]->dead && s->peers[i]->shook && s->peers[i]->pick.all;
-		out->peers_unchoking += !s->peers[i]->dead && s->peers[i]->shook && !s->peers[i]->choking;
-		out->requests += s->peers[i]->dead ? 0 : s->peers[i]->pick.queue_count;
-	}
 	out->banned = s->banned;
 	out->refused = dials_refused(s->dials);
-	out->open_pieces = picker_open(s->picker);
 }
 
 void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left)

@@ -106,7 +106,6 @@ static void refused(struct dialer *d, struct dial *r, const struct net_addr *a, 
 	char text[64];
 
 	d->stats.refused++;
-	d->stats.refused_by[v]++;
 	note(r, DIAL_REFUSED_BY_POLICY, (int)v, a);
 	if (d->now_ms / 1000 != d->lines_ms) {
 		d->lines_ms = d->now_ms / 1000;

@@ -12,7 +12,6 @@
 
 #define EGRESS_MAX_NETS 64u
 
-/* Index of msg_dialer_stats.refused_by, hence at most 16. */
 enum egress_verdict {
 	EGRESS_OK,
 	EGRESS_LOOPBACK,

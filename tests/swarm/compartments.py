@@ -64,7 +64,7 @@ def addr_text(b):
 
 
 def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768):
-    return struct.pack("=16s20s20sBB2x5I", interface.encode(), addr(bind4), addr(bind6), 0, system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf)
+    return struct.pack("=16s20s20sB3x5I", interface.encode(), addr(bind4), addr(bind6), system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf)
 
 
 def form(trackers):
@@ -245,7 +245,7 @@ class Compartment:
                 level, topic, length = struct.unpack("=BBH", m[1][:4])
                 self.log.append(m[1][4:4 + length].decode())
             elif m[0] == "DIALER_STATS":
-                self.stats.append(struct.unpack("=20I", m[1]))
+                self.stats.append(struct.unpack("=4I", m[1]))
             elif m[0] == "VIOLATION":
                 raise AssertionError("unlisted system call %d" % struct.unpack("=I", m[1]))
             if m[0] == "LISTENER":
