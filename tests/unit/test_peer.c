@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "../../netproc/swarm_disk.c"
 #include "swarm_fixture.h"
 
 #define PIECES 8u
@@ -263,7 +264,7 @@ static void test_a_second_connection_to_the_same_peer_is_closed(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
 	c = candidates_add(f.swarm->candidates, &a, false, 0);
 	candidates_take(f.swarm->candidates, c);
-	connected(f.swarm, c, sv[0]);
+	swarm_connected(f.swarm, c, sv[0]);
 	second = candidates_at(f.swarm->candidates, c)->peer;
 	assert_non_null(second);
 	assert_int_equal(write(sv[1], greeting, sizeof greeting), sizeof greeting);
@@ -453,7 +454,7 @@ static void test_who_is_banned_while_it_is_dialled_is_not_connected(void **state
 	ban(f.swarm, c->id, "it sent blocks of wrong data");
 	assert_int_equal(f.swarm->banned, 1);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-	connected(f.swarm, i, sv[0]);
+	swarm_connected(f.swarm, i, sv[0]);
 	assert_int_equal(f.swarm->count, count);
 	assert_int_equal(c->state, CANDIDATE_NEVER);
 	assert_int_equal(read(sv[1], &byte, 1), 0);
