@@ -14,7 +14,6 @@
 #include "dialer.h"
 
 #define STATS_EVERY_MS 1000u
-#define CONTROL_PACKETS_PER_TURN 16
 
 static struct compartment self;
 static struct dialer dialer;
@@ -49,21 +48,6 @@ static const struct permit control_permits[] = {
 	{ MSG_SETUP_FD, 1, on_setup_fd },
 	{ MSG_SHUTDOWN, 1, on_shutdown },
 };
-
-/* Exits when the parent is gone or broke the contract. */
-static void control_ready(struct dialer *d)
-{
-	switch (channel_dispatch(d->control, control_permits, ARRAY_LEN(control_permits), &d->state, d, CONTROL_PACKETS_PER_TURN)) {
-	case CHANNEL_OK:
-	case CHANNEL_EMPTY:
-		break;
-	case CHANNEL_CLOSED:
-		_exit(0);
-	case CHANNEL_VIOLATION:
-		log_now(LOG_ERROR, "parent broke the contract: %s", channel_violation());
-		_exit(1);
-	}
-}
 
 NORETURN static void fail(const char *why)
 {
@@ -172,7 +156,7 @@ static void turn(struct dialer *d)
 	d->now_ms = now_ms();
 
 	if (p[SLOT_CONTROL].revents & ~POLLOUT)
-		control_ready(d);
+		compartment_hear(&self, control_permits, ARRAY_LEN(control_permits), &d->state, d);
 	for (i = 0; i < IN_FLIGHT_MAX; i++)
 		if (p[SLOT_ATTEMPT + i].revents && d->attempts[i].dial)
 			attempt_ready(d, &d->attempts[i]);
