@@ -15,6 +15,7 @@
 #include "feed.h"
 #include "hear.h"
 #include "inspecting.h"
+#include "peers.h"
 
 #define SECOND_MS 1000u
 /* A hostile torrent may keep inspect busy; its own limits are far below this. */
@@ -223,8 +224,11 @@ void download_inspect(struct download *d, bool ahead)
 
 void download_start(struct download *d)
 {
+	const char *nowhere = peers_from_nowhere(&d->m, d->x->o);
 	size_t i;
 
+	if (nowhere && d->out.existed && !d->disk_only)
+		screen_warn("%s: nobody to download from: %s; what is there already is checked", d->name, nowhere);
 	d->state = DOWNLOAD_STARTING;
 	for (i = 0; i < ROLE_COUNT; i++)
 		if (!(feed_roles(d) >> i & 1))

@@ -98,8 +98,34 @@ def test_an_output_directory_that_is_not_there(tmp_path, data):
     assert "nowhere" in r.stderr and not (tmp_path / "nowhere").exists(), r.told()
 
 
-def test_no_peer_at_all_ends_by_timeout(outdir, data):
-    r = get(data.torrent, outdir, seconds=2)
+def nobody():
+    """The address of a peer that is not there."""
+    return "127.0.0.1", seeders.free_port("127.0.0.1")
+
+
+@pytest.mark.parametrize("trackers", [False, True], ids=["no-trackers", "udp"])
+def test_without_any_way_to_hear_of_peers_it_ends_and_says_why(tmp_path, outdir, data, trackers):
+    torrent = data.write_torrent([["udp://tracker.invalid:6969"]], path=str(tmp_path / "udp.torrent"))
+    r = get(torrent, outdir, seconds=0, trackers=trackers)
+    assert r.wait(20) == FAILED, r.told()
+    assert r.stderr.count("nobody to download from") == 1 and ("HTTP tracker" if trackers else "--no-trackers") in r.stderr, r.told()
+    assert r.stdout == ""
+    client.assert_bounded(r)
+
+
+def test_without_any_way_to_hear_of_peers_what_is_there_still_completes(outdir, data):
+    """All of it came, and then the power went: the one rename is missing."""
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+    name = os.path.join(str(outdir), os.fsdecode(data.name))
+    os.rename(name, name + ".part")
+    r = get(data.torrent, outdir, seconds=0)
+    assert_complete(r, data, outdir)
+    assert "warning: " in r.stderr and "nobody to download from" in r.stderr, r.told()
+
+
+def test_no_peer_that_answers_ends_by_timeout(outdir, data):
+    r = get(data.torrent, outdir, [nobody()], seconds=2)
     start = time.monotonic()
     assert r.wait(20) == NO_PROGRESS, r.told()
     assert time.monotonic() - start > 1.5
@@ -231,7 +257,7 @@ def test_a_killed_compartment_is_restarted(outdir, data):
 def test_the_launcher_may_die_at_any_moment(outdir, data):
     """Also before it has answered what it was asked to start: the download ends, and never waits for an answer."""
     for i in range(12):
-        r = get(data.torrent, outdir, seconds=2, sample=False)
+        r = get(data.torrent, outdir, [nobody()], seconds=2, sample=False)
         time.sleep(i * 0.0025)
         try:
             with open("/proc/%d/task/%d/children" % (r.p.pid, r.p.pid)) as f:
