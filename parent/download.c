@@ -103,7 +103,7 @@ void download_fail(struct download *d, int status, const char *fmt, ...)
 	json_begin("error", d->index);
 	json_number("status", (uint64_t)status);
 	json_word("text", text);
-	json_end();
+	json_end_result();
 	/* What is verified stays; a process that misbehaved is not asked for goodbyes for long. */
 	finish(d, status, GOODBYE_MS);
 }
@@ -153,7 +153,7 @@ void download_complete(struct download *d)
 	json_number("bytes", h->total_length);
 	json_number("milliseconds", d->x->now_ms - d->started_ms);
 	json_bool("already", d->out.finished);
-	json_end();
+	json_end_result();
 	screen_result(d->x->o->dir, d->out.name, strlen(d->out.name));
 	finish(d, STATUS_COMPLETE, GOODBYE_MS);
 }

@@ -15,8 +15,9 @@
 #include <cmocka.h>
 
 static ssize_t kept_write(int fd, const void *bytes, size_t length);
-#define write kept_write
 #include "../../parent/screen.c"
+#define write kept_write
+#include "../../parent/stream.c"
 #undef write
 #include "../../parent/child.c"
 #include "../../parent/download.c"
