@@ -19,6 +19,7 @@ static ssize_t checked_write(int fd, const void *bytes, size_t length);
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/output.c"
+#include "../../parent/state.c"
 #include "../../parent/text.c"
 #include "../../parent/feed.c"
 
@@ -132,7 +133,7 @@ static size_t send_packet_of(int fd, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct options o = { .command = COMMAND_GET, .dir = ".", .source_count = 1, .verbose = 2 };
-	struct context x = { .o = &o, .dir = -1, .ca = -1, .locked = true, .now_ms = 1000 };
+	struct context x = { .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .now_ms = 1000 };
 	struct download d;
 	struct child *c;
 	int ends[2];
