@@ -117,7 +117,8 @@ static enum opened judge(const struct state *s, int fd)
 {
 	struct stat st, named;
 
-	if (fstat(fd, &st) < 0 || fstatat(s->dir, s->name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
+	if (fstat(fd, &st) < 0 || fstatat(s->dir, s->name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev ||
+	    named.st_ino != st.st_ino)
 		return OPENED_OTHER;
 	return S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 ? OPENED_OURS : OPENED_FOREIGN;
 }
@@ -137,7 +138,6 @@ static int open_record(const struct state *s, bool make, int tries)
 		if (fd >= 0) {
 			if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 				close(fd);
-				errno = EWOULDBLOCK;
 				if (tries > 1)
 					(void)nanosleep(&wait, NULL);
 				errno = EWOULDBLOCK;
@@ -229,18 +229,21 @@ int state_directory(const char *named, char *error, size_t room)
 
 	if (!directory_path(path, named))
 		return complain(error, room, "no state directory: %s; name one with --state-dir",
-			      named ? "its name is too long" : "neither XDG_STATE_HOME nor HOME says where it is");
+				named ? "its name is too long" : "neither XDG_STATE_HOME nor HOME says where it is");
 	fd = make_and_open(path);
 	screen_safe(safe, sizeof safe, path, strlen(path));
 	if (fd < 0)
-		return complain(error, room, "cannot open the state directory '%s': %s; name another one with --state-dir", safe, strerror(errno));
+		return complain(error, room, "cannot open the state directory '%s': %s; name another one with --state-dir", safe,
+				strerror(errno));
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid()) {
 		close(fd);
 		return complain(error, room, "the state directory '%s' belongs to somebody else; name another one with --state-dir", safe);
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
 		close(fd);
-		return complain(error, room, "others may write to the state directory '%s': forbid it (chmod go-w), or name another one with --state-dir", safe);
+		return complain(
+		    error, room,
+		    "others may write to the state directory '%s': forbid it (chmod go-w), or name another one with --state-dir", safe);
 	}
 	prune(fd);
 	return fd;
@@ -292,8 +295,9 @@ int state_claim(struct state *s, int fd, char *error, size_t room)
 	if (s->fd < 0)
 		s->fd = open_record(s, true, LOCK_TRIES);
 	if (s->fd < 0 || identify(fd, &r->part) < 0 || write_slot(s) < 0 || fsync(s->fd) < 0 || fsync(s->dir) < 0)
-		return complain(error, room, "cannot write the record of this download in the state directory: %s; name another one with --state-dir",
-			      strerror(errno));
+		return complain(error, room,
+				"cannot write the record of this download in the state directory: %s; name another one with --state-dir",
+				strerror(errno));
 	return 0;
 }
 
