@@ -56,7 +56,7 @@ static enum part read_span(struct work *w, const struct span *s, uint8_t *out, s
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			*fault = (struct fault){ DISK_ACT_READ, errno, s->file };
+			*fault = (struct fault){ .act = DISK_ACT_READ, .error = errno, .file = s->file };
 			result = PART_FAULT;
 			break;
 		}
