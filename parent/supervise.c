@@ -2,7 +2,7 @@
  * supervise.c - see supervise.h.
  *
  * Before anything untrusted: the launcher is forked, the SOURCEs are copied
- * into memory files, directories and certificates are opened.  Then one loop:
+ * into memory files, directories, records and certificates are opened.  Then one loop:
  * launcher, signals, control channels, forbidden calls, timers.  When every
  * SOURCE was inspected and its output is open, the parent raises its own
  * walls; only then does any compartment hear GO, but for inspect: that one has
@@ -28,6 +28,7 @@
 /* The launcher's answers and each child's packets in one turn. */
 #define ANSWERS_A_TURN 64
 #define LAUNCHER_END_MS 200u
+#define INTERRUPTED_DRAIN_MS 1000
 #define MAX_POLL (2u + OPTIONS_MAX_SOURCES * ROLE_COUNT * 2u)
 
 struct supervisor {
@@ -70,7 +71,7 @@ static int open_signals(void)
 static int open_files(struct supervisor *s)
 {
 	const struct options *o = s->x.o;
-	char name[400];
+	char name[400], why[700];
 
 	if (o->command == COMMAND_SHOW)
 		return 0;
@@ -79,6 +80,11 @@ static int open_files(struct supervisor *s)
 		int error = errno;
 
 		screen_error("cannot open the directory '%s': %s", screen_safe(name, sizeof name, o->dir, strlen(o->dir)), strerror(error));
+		return STATUS_STORAGE;
+	}
+	s->x.states = state_directory(o->state_dir, why, sizeof why);
+	if (s->x.states < 0) {
+		screen_error("%s", why);
 		return STATUS_STORAGE;
 	}
 	if (o->ca_file && o->trackers) {
@@ -111,7 +117,7 @@ static void read_sources(struct supervisor *s)
 		json_begin("error", i);
 		json_number("status", (uint64_t)-fd);
 		json_word("text", error);
-		json_end();
+		json_end_result();
 		d->status = -fd;
 		d->state = DOWNLOAD_ENDED;
 	}
@@ -128,7 +134,7 @@ static int prepare(struct supervisor *s, const struct options *o)
 #ifndef SANDBOX_WIDE
 	s->x.root = geteuid() == 0;
 #endif
-	s->x.dir = s->x.ca = s->signals = -1;
+	s->x.dir = s->x.states = s->x.ca = s->signals = -1;
 	s->downloads = must_calloc(o->source_count, sizeof *s->downloads);
 	for (i = 0; i < o->source_count; i++)
 		download_init(&s->downloads[i], &s->x, i, o->sources[i], -1);
@@ -159,6 +165,10 @@ static void lock(struct supervisor *s)
 {
 	uint32_t walls = sandbox_begin(ROLE_PARENT);
 
+	/* Each record that is needed is open. */
+	if (s->x.states >= 0)
+		close(s->x.states);
+	s->x.states = -1;
 	sandbox_landlock(ROLE_PARENT, s->x.dir, &walls);
 	sandbox_end(ROLE_PARENT, &walls);
 	s->x.locked = true;
@@ -263,7 +273,7 @@ static bool all_ended(const struct supervisor *s)
 
 /* What is polled: a place in the array and whose it is. */
 struct watch {
-	struct pollfd pf[MAX_POLL];
+	struct pollfd pf[MAX_POLL + SCREEN_STREAMS];
 	struct child *child[MAX_POLL];
 	nfds_t count;
 };
@@ -355,7 +365,7 @@ static void loop(struct supervisor *s)
 			break;
 		draw(s);
 		watch_all(s, &w);
-		if (poll(w.pf, w.count, timeout) < 0 && errno != EINTR)
+		if (poll(w.pf, w.count + screen_watch(w.pf + w.count), timeout) < 0 && errno != EINTR)
 			bug("poll: errno %d", errno);
 		s->x.now_ms = now_ms();
 		serve(s, &w);
@@ -385,6 +395,20 @@ static void end_launcher(struct supervisor *s)
 	}
 }
 
+/* Results wait for their reader; whoever interrupts does not. */
+static void drain(struct supervisor *s)
+{
+	uint32_t before = s->interrupts;
+
+	while (!screen_drain(s->signals, before ? INTERRUPTED_DRAIN_MS : -1)) {
+		if (before)
+			return;
+		on_signals(s);
+		if (s->interrupts)
+			return;
+	}
+}
+
 int supervise(const struct options *o)
 {
 	static struct supervisor s;
@@ -400,7 +424,8 @@ int supervise(const struct options *o)
 	end_launcher(&s);
 	json_begin("exit", UINT32_MAX);
 	json_number("status", (uint64_t)status);
-	json_end();
+	json_end_result();
+	drain(&s);
 	for (i = 0; i < o->source_count; i++)
 		download_close(&s.downloads[i]);
 	free(s.downloads);

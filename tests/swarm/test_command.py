@@ -1,6 +1,7 @@
 """The command line: exit statuses, interruption and resumption, what is there before, what is printed where."""
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -98,8 +99,34 @@ def test_an_output_directory_that_is_not_there(tmp_path, data):
     assert "nowhere" in r.stderr and not (tmp_path / "nowhere").exists(), r.told()
 
 
-def test_no_peer_at_all_ends_by_timeout(outdir, data):
-    r = get(data.torrent, outdir, seconds=2)
+def nobody():
+    """The address of a peer that is not there."""
+    return "127.0.0.1", seeders.free_port("127.0.0.1")
+
+
+@pytest.mark.parametrize("trackers", [False, True], ids=["no-trackers", "udp"])
+def test_without_any_way_to_hear_of_peers_it_ends_and_says_why(tmp_path, outdir, data, trackers):
+    torrent = data.write_torrent([["udp://tracker.invalid:6969"]], path=str(tmp_path / "udp.torrent"))
+    r = get(torrent, outdir, seconds=0, trackers=trackers)
+    assert r.wait(20) == FAILED, r.told()
+    assert r.stderr.count("nobody to download from") == 1 and ("HTTP tracker" if trackers else "--no-trackers") in r.stderr, r.told()
+    assert r.stdout == ""
+    client.assert_bounded(r)
+
+
+def test_without_any_way_to_hear_of_peers_what_is_there_still_completes(outdir, data):
+    """All of it came, and then the power went: the one rename is missing."""
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+    name = os.path.join(str(outdir), os.fsdecode(data.name))
+    os.rename(name, name + ".part")
+    r = get(data.torrent, outdir, seconds=0)
+    assert_complete(r, data, outdir)
+    assert "warning: " in r.stderr and "nobody to download from" in r.stderr, r.told()
+
+
+def test_no_peer_that_answers_ends_by_timeout(outdir, data):
+    r = get(data.torrent, outdir, [nobody()], seconds=2)
     start = time.monotonic()
     assert r.wait(20) == NO_PROGRESS, r.told()
     assert time.monotonic() - start > 1.5
@@ -231,7 +258,7 @@ def test_a_killed_compartment_is_restarted(outdir, data):
 def test_the_launcher_may_die_at_any_moment(outdir, data):
     """Also before it has answered what it was asked to start: the download ends, and never waits for an answer."""
     for i in range(12):
-        r = get(data.torrent, outdir, seconds=2, sample=False)
+        r = get(data.torrent, outdir, [nobody()], seconds=2, sample=False)
         time.sleep(i * 0.0025)
         try:
             with open("/proc/%d/task/%d/children" % (r.p.pid, r.p.pid)) as f:
@@ -353,9 +380,128 @@ def test_a_symlink_inside_a_part_is_not_followed(tmp_path, outdir):
     os.mkdir(p.part(outdir))
     os.symlink(outside, os.path.join(p.part(outdir), b"a"))
     with Swarm(p, [honest]) as swarm:
-        r = get(p.torrent, outdir, swarm.addresses)
+        r = get(p.torrent, outdir, swarm.addresses, options=["--adopt"])
         assert r.wait(20) in (STORAGE, FAILED), r.told()
     assert os.listdir(outside) == []
+
+
+@pytest.mark.parametrize("shape", [shapes.single, shapes.many])
+def test_a_part_that_bulkhead_did_not_make_is_refused_or_adopted(tmp_path, outdir, shape):
+    p = shape(tmp_path)
+    mine = p.part(outdir)
+    if shape is shapes.many:
+        os.mkdir(mine)
+        mine = os.path.join(mine, b"precious")
+    with open(mine, "wb") as f:
+        f.truncate(p.length)
+    before = os.stat(mine)
+    with Swarm(p, [honest]) as swarm:
+        r = get(p.torrent, outdir, swarm.addresses)
+        assert r.wait(20) == STORAGE, r.told()
+        assert len(r.stderr.splitlines()) == 1 and "--adopt" in r.stderr and "no record" in r.stderr, r.told()
+        assert os.stat(mine) == before and swarm.all[0].connections == 0
+        r = get(p.torrent, outdir, swarm.addresses, options=["--adopt"])
+        if shape is shapes.many:
+            assert r.wait(20) == COMPLETE, r.told()
+            os.unlink(os.path.join(p.final(outdir), b"precious"))
+        assert_complete(r, p, outdir)
+
+
+def records(state):
+    return [os.path.join(state, n) for n in os.listdir(state)]
+
+
+def interrupted(p, outdir, swarm, options=()):
+    r = get(p.torrent, outdir, swarm.addresses, options=options)
+    given(swarm, blocks_of(p) // 2)
+    r.signal(signal.SIGINT)
+    assert r.wait(15) == INTERRUPTED, r.told()
+
+
+@pytest.mark.parametrize("how", ["noise", "empty", "removed", "a symlink", "of another place"])
+def test_without_its_record_a_part_goes_on_only_when_it_is_adopted(tmp_path, outdir, data, state, how):
+    with Swarm(data, [metered]) as swarm:
+        interrupted(data, outdir, swarm)
+        record, = records(state)
+        outside = tmp_path / "outside"
+        outside.write_bytes(b"precious")
+        if how in ("removed", "a symlink"):
+            os.unlink(record)
+            if how == "a symlink":
+                os.symlink(outside, record)
+        elif how == "of another place":
+            moved = tmp_path / "moved"
+            moved.mkdir()
+            os.rename(data.part(outdir), data.part(moved))
+            outdir = moved
+        else:
+            with open(record, "r+b") as f:
+                f.truncate(0)
+                f.write(b"noise" * 2000 if how == "noise" else b"")
+        r = get(data.torrent, outdir, swarm.addresses)
+        assert r.wait(15) == STORAGE and "--adopt" in r.stderr, r.told()
+        interrupted_again = get(data.torrent, outdir, swarm.addresses, options=["--adopt"], seconds=2)
+        assert interrupted_again.wait(20) == NO_PROGRESS, interrupted_again.told()
+        # it is recorded by that
+        before = swarm.given
+        swarm.allow(10000)
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+        assert swarm.given - before <= blocks_of(data) // 2 + 64, "what was there was not used"
+        assert outside.read_bytes() == b"precious"
+
+
+def test_a_file_in_a_part_that_has_a_second_name_is_refused(tmp_path, outdir, state):
+    p = shapes.many(tmp_path)
+    outside = tmp_path / "outside"
+    with Swarm(p, [metered]) as swarm:
+        interrupted(p, outdir, swarm)
+        inside = max((x for x in shapes.walk(p.part(outdir)) if os.path.isfile(x)), key=os.path.getsize)
+        os.link(inside, outside)
+        before = outside.read_bytes()
+        swarm.allow(10000)
+        r = get(p.torrent, outdir, swarm.addresses)
+        assert r.wait(20) == STORAGE, r.told()
+        assert "second name" in r.stderr, r.told()
+        assert outside.read_bytes() == before
+        os.unlink(outside)
+        assert_complete(get(p.torrent, outdir, swarm.addresses), p, outdir)
+
+
+def test_a_record_lives_as_long_as_its_download(tmp_path, outdir, data, state):
+    other = shapes.single(tmp_path, 70000, "other")
+    with Swarm(data, [metered]) as swarm, Swarm(other, [honest]) as second:
+        interrupted(data, outdir, swarm)
+        first = records(state)
+        assert len(first) == 1 and data.infohash.hex() in os.path.basename(first[0])
+        assert_complete(get(other.torrent, outdir, second.addresses), other, outdir)
+        swarm.allow(10000)
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+        # those of finished ones go with the next run
+        r = get(other.torrent, outdir, second.addresses)
+        assert r.wait(15) == COMPLETE and records(state) == [], r.told()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_state_directory_that_others_may_write_is_refused(tmp_path, outdir, data, state, mode):
+    state.mkdir()
+    state.chmod(mode)
+    r = get(data.torrent, outdir)
+    assert r.wait(15) == STORAGE, r.told()
+    assert len(r.stderr.splitlines()) == 1 and "--state-dir" in r.stderr and str(state) in r.stderr, r.told()
+    client.assert_nothing_written(outdir)
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses, options=["--state-dir", tmp_path / "new" / "state"]), data, outdir)
+    assert (tmp_path / "new" / "state").stat().st_mode & 0o777 == 0o700 and os.listdir(state) == []
+
+
+def test_without_a_home_the_state_directory_must_be_named(tmp_path, outdir, data):
+    bare = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_STATE_HOME")}
+    r = get(data.torrent, outdir, env=bare)
+    assert r.wait(15) == STORAGE and "--state-dir" in r.stderr, r.told()
+    client.assert_nothing_written(outdir)
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses, env=bare, options=["--state-dir", tmp_path / "state"]), data, outdir)
+    assert not os.path.lexists(tmp_path / "out" / ".local")
 
 
 def test_a_second_instance_is_refused(outdir, data):
@@ -456,6 +602,65 @@ def test_json_is_one_object_a_line(outdir, data):
     lines = client.json_lines(r)
     assert len(lines) >= 2 and all("event" in x for x in lines), r.told()
     assert any(os.fsdecode(data.name) in json.dumps(x, ensure_ascii=False) for x in lines), r.told()
+
+
+@pytest.fixture
+def full_pipe():
+    """A pipe that takes nothing more; its ends, and how many bytes are in it."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    filling = 0
+    try:
+        while True:
+            filling += os.write(writing, b"." * 4096)
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    yield reading, writing, filling
+    for fd in reading, writing:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+
+
+def complete_behind_a_full_pipe(outdir, data, writing, stream):
+    """The download comes to its end though nobody reads what is said of it."""
+    with Swarm(data, [honest]) as swarm:
+        r = get(data.torrent, outdir, swarm.addresses, options=["--json"] if stream == "stdout" else ["-vv"], **{stream: writing})
+        process.wait_for(lambda: os.path.exists(data.final(outdir)), 20, "the download is complete: " + r.told())
+    process.wait_for(lambda: len(process.children(r.p.pid)) == 1, 10, "all compartments have ended")
+    assert r.p.poll() is None, "it left though what it said was not read: " + r.told()
+    assert not fcntl.fcntl(writing, fcntl.F_GETFL) & os.O_NONBLOCK, "the pipe's flags are everybody's"
+    return r
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_pipe_that_nobody_reads_holds_up_no_download(outdir, data, full_pipe, stream):
+    reading, writing, filling = full_pipe
+    r = complete_behind_a_full_pipe(outdir, data, writing, stream)
+    os.close(writing)
+    said = bytearray()
+    while chunk := os.read(reading, 65536):
+        said += chunk
+    assert r.wait(10) == COMPLETE, r.told()
+    assert not data.differences(outdir), r.told()
+    lines = said[filling:].decode().splitlines()
+    if stream == "stdout":
+        events = [json.loads(line)["event"] for line in lines]
+        assert events[0] == "start" and events[-2:] == ["complete", "exit"] and "progress" not in events, events
+    else:
+        assert any("complete after" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("how", ["reader", "signal"])
+def test_results_wait_for_no_reader_that_is_gone_and_no_user_who_is_tired(outdir, data, full_pipe, how):
+    reading, writing, _ = full_pipe
+    r = complete_behind_a_full_pipe(outdir, data, writing, "stdout")
+    if how == "reader":
+        os.close(reading)
+    else:
+        r.signal(signal.SIGINT)
+    assert r.wait(10) == COMPLETE, r.told()
 
 
 def test_quiet_says_nothing_but_the_path(outdir, data):
