@@ -26,6 +26,7 @@
  */
 #define PARENT_MS 600000
 #define BYE_MS 2000
+#define PACKETS_PER_TURN 16
 
 static bool landlocked;
 
@@ -239,6 +240,20 @@ void compartment_lock(struct compartment *c)
 		_exit(0);
 	if (r != CHANNEL_OK || p.type != MSG_GO)
 		fail(c, "waiting for GO", result_text(r));
+}
+
+void compartment_hear(struct compartment *c, const struct permit *table, size_t rows, const uint32_t *state, void *self)
+{
+	switch (channel_dispatch(&c->control, table, rows, state, self, PACKETS_PER_TURN)) {
+	case CHANNEL_OK:
+	case CHANNEL_EMPTY:
+		break;
+	case CHANNEL_CLOSED:
+		_exit(0);
+	case CHANNEL_VIOLATION:
+		log_now(LOG_ERROR, "parent broke the contract: %s", channel_violation());
+		_exit(1);
+	}
 }
 
 void compartment_end(struct compartment *c, uint32_t status)

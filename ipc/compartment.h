@@ -4,7 +4,7 @@
  *	compartment_begin(&c, ROLE_DISKPROC);   first walls, HELLO, set-up received
  *	... warm up, make threads through compartment_landlock() first ...
  *	compartment_lock(&c);                   LISTENER, last walls, READY, waits for GO
- *	... the loop ...
+ *	... the loop, in which compartment_hear() ...
  *	compartment_end(&c, status);            BYE, exit
  *
  * Anything that goes wrong here ends the process with one log line: nothing of
@@ -53,6 +53,12 @@ void compartment_landlock(struct compartment *c, int root);
 
 /* Filter 1 and LISTENER, last walls, READY; waits for GO as for the set-up; exits when the parent is gone. */
 void compartment_lock(struct compartment *c);
+
+/*
+ * Hands what the parent says to its handlers, as channel_dispatch() does: a few
+ * packets a turn.  Exits when the parent is gone or broke the contract.
+ */
+void compartment_hear(struct compartment *c, const struct permit *table, size_t rows, const uint32_t *state, void *self);
 
 /* BYE with status, flushed for at most 2 s; then _exit. */
 NORETURN void compartment_end(struct compartment *c, uint32_t status);

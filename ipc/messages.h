@@ -111,9 +111,8 @@ struct msg_disk_options {
 struct msg_dialer_options {
 	uint8_t bind_interface[IFNAME_MAX]; /* NUL-padded; empty: any */
 	struct net_addr bind4, bind6;       /* family 0: any; port unused */
-	uint8_t allow_private;              /* reserved, 0 */
 	uint8_t system_dns;                 /* with bind_interface: names may be resolved all the same */
-	uint8_t spare[2];
+	uint8_t spare[3];
 	uint32_t connect_timeout_ms;
 	uint32_t max_in_flight;             /* 64 */
 	uint32_t dials_per_second;          /* 30 */
@@ -180,9 +179,8 @@ struct msg_net_stats { /* at most 5 a second */
 	uint64_t received_bytes; /* payload, wasted included */
 	uint64_t wasted_bytes;   /* payload that was not used */
 	uint64_t rate;           /* payload bytes per second, smoothed */
-	uint32_t peers, peers_connecting, peers_known, seeds, peers_unchoking;
+	uint32_t peers, peers_known, seeds;
 	uint32_t banned, refused; /* refused: by the dialer's policy */
-	uint32_t open_pieces, requests;
 	uint32_t tracker_ok, tracker_failed;
 	uint32_t unchoked;       /* by us */
 	uint32_t interested;     /* in us */
@@ -300,7 +298,7 @@ struct msg_dial_failed {
 	struct net_addr addr; /* the last one tried, family 0 when none was */
 };
 enum dial_failure {
-	DIAL_REFUSED_BY_POLICY = 1, /* .error is an enum policy_verdict of the dialer */
+	DIAL_REFUSED_BY_POLICY = 1, /* .error is an enum egress_verdict of the dialer */
 	DIAL_NO_NAME,
 	DIAL_TIMEOUT,
 	DIAL_FAILED,     /* errno */
@@ -331,7 +329,6 @@ struct msg_resolved {
 /* ---- dialer -> parent ---- */
 struct msg_dialer_stats {
 	uint32_t dialed, connected, failed, refused;
-	uint32_t refused_by[16]; /* by enum policy_verdict */
 };
 
 /* ---- parent <-> launcher ---- */

@@ -3,7 +3,7 @@
  * inside the one loop.
  *
  * Runs after the lock: libcurl opens no file, makes no thread and no socket of
- * its own (see warm_up() and set_options() in http.c for what that takes).
+ * its own (http_curl.c says what that takes).
  * Redirects are followed here, hop by hop, each dialled anew under the policy:
  * at most HTTP_REDIRECTS, to http or https only, never from https to http.
  * Certificates are always verified, against the given authorities and nothing

@@ -20,7 +20,6 @@
 #define STATS_MS 250u
 #define OTHER_SOURCES 64u /* control, diskproc, dialer, trackers' sockets */
 #define CA_BYTES_MAX (8u << 20)
-#define CONTROL_PACKETS 16
 #define GOODBYE_MS 3000u
 
 enum net_state { NET_RUNNING, NET_ENDING };
@@ -211,17 +210,8 @@ static void on_control(void *arg, uint32_t events)
 	struct net *n = arg;
 
 	(void)events;
-	switch (channel_dispatch(&n->c.control, permits, ARRAY_LEN(permits), &n->state, n, CONTROL_PACKETS)) {
-	case CHANNEL_OK:
-	case CHANNEL_EMPTY:
-		flush_control(n);
-		break;
-	case CHANNEL_CLOSED:
-		_exit(0);
-	case CHANNEL_VIOLATION:
-		log_now(LOG_BUG, "parent: %s", channel_violation());
-		_exit(1);
-	}
+	compartment_hear(&n->c, permits, ARRAY_LEN(permits), &n->state, n);
+	flush_control(n);
 }
 
 /* ---- start */

@@ -319,9 +319,8 @@ static void on_have_all(struct peer *p, bool all)
 		peer_liar(p, "one bitfield after another");
 		return;
 	}
-	if (p->dead || p->pick.all == all)
-		return;
-	if (all)
+	/* As with a late bitfield: HAVE_NONE takes nothing back of what was told before. */
+	if (!p->dead && all && !p->pick.all)
 		replace_have(p, NULL, swarm_info(p->swarm)->h->piece_count);
 }
 

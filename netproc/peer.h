@@ -4,10 +4,10 @@
  * Three files serve it, a layer each: peer_read.c turns bytes of the socket into
  * messages and blocks in slots; peer.c is what each message means to us and what
  * we ask for; peer_send.c is what waits to be sent.  Decisions across peers are
- * swarm.c's.
+ * swarm*.c's.
  *
  * A peer that is dropped is marked dead at once and freed at the end of the
- * loop's turn (swarm_reap), so that whoever walks over peers may go on walking.
+ * loop's turn (reap() in swarm.c), so that whoever walks over peers may go on walking.
  */
 #ifndef NETPROC_PEER_H
 #define NETPROC_PEER_H

@@ -2,7 +2,8 @@
  * swarm.h - all peers of one torrent: whom to connect to, whom to drop, what
  * diskproc's verdicts mean for whom.
  *
- * Owns the picker, the table of known addresses and every struct peer.
+ * Owns the picker, the table of known addresses and every struct peer.  Its
+ * files are listed in swarm_state.h.
  */
 #ifndef NETPROC_SWARM_H
 #define NETPROC_SWARM_H
@@ -75,9 +76,9 @@ void swarm_wait_for_slots(struct peer *p);
 /* Blocks or memory became free: peers that the picker had too little for are asked again at the end of the turn. */
 void swarm_kick(struct swarm *s);
 
-/* All payload, in bytes a second, and how many peers it comes from. */
 /* No peer is read for want of slots: what comes late is not theirs to answer for. */
 bool swarm_is_held(const struct swarm *s);
+/* All payload, in bytes a second, and how many peers it comes from. */
 uint64_t swarm_rate(const struct swarm *s);
 uint32_t swarm_sending(const struct swarm *s);
 /* A peer that owes blocks for this long is snubbed. */

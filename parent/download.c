@@ -15,6 +15,7 @@
 #include "feed.h"
 #include "hear.h"
 #include "inspecting.h"
+#include "peers.h"
 
 #define SECOND_MS 1000u
 /* A hostile torrent may keep inspect busy; its own limits are far below this. */
@@ -102,7 +103,7 @@ void download_fail(struct download *d, int status, const char *fmt, ...)
 	json_begin("error", d->index);
 	json_number("status", (uint64_t)status);
 	json_word("text", text);
-	json_end();
+	json_end_result();
 	/* What is verified stays; a process that misbehaved is not asked for goodbyes for long. */
 	finish(d, status, GOODBYE_MS);
 }
@@ -152,7 +153,7 @@ void download_complete(struct download *d)
 	json_number("bytes", h->total_length);
 	json_number("milliseconds", d->x->now_ms - d->started_ms);
 	json_bool("already", d->out.finished);
-	json_end();
+	json_end_result();
 	screen_result(d->x->o->dir, d->out.name, strlen(d->out.name));
 	finish(d, STATUS_COMPLETE, GOODBYE_MS);
 }
@@ -223,8 +224,11 @@ void download_inspect(struct download *d, bool ahead)
 
 void download_start(struct download *d)
 {
+	const char *nowhere = peers_from_nowhere(&d->m, d->x->o);
 	size_t i;
 
+	if (nowhere && d->out.existed && !d->disk_only)
+		screen_warn("%s: nobody to download from: %s; what is there already is checked", d->name, nowhere);
 	d->state = DOWNLOAD_STARTING;
 	for (i = 0; i < ROLE_COUNT; i++)
 		if (!(feed_roles(d) >> i & 1))

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include "peers.h"
 #include "slots.h"
 
 #define BIT(what) (1u << (what))
@@ -192,16 +193,6 @@ static int kept_fd(const struct download *d, enum setup_fd what)
 	}
 }
 
-static bool has_http_tracker(const struct metainfo *m)
-{
-	uint32_t i;
-
-	for (i = 0; i < m->h->tracker_count; i++)
-		if (metainfo_trackers(m)[i].scheme == METAINFO_HTTP || metainfo_trackers(m)[i].scheme == METAINFO_HTTPS)
-			return true;
-	return false;
-}
-
 static void send_net_options(struct download *d, struct child *c)
 {
 	const struct options *o = d->x->o;
@@ -217,7 +208,7 @@ static void send_net_options(struct download *d, struct child *c)
 		.use_ipv4 = o->use_ipv4,
 		.use_ipv6 = o->use_ipv6,
 		.anonymous = o->anonymous,
-		.use_http = o->trackers && has_http_tracker(&d->m),
+		.use_http = peers_from_http(&d->m, o),
 	};
 
 	child_send(c, MSG_NET_OPTIONS, &m);

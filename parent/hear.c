@@ -9,6 +9,7 @@
 
 #include "feed.h"
 #include "inspecting.h"
+#include "peers.h"
 #include "slots.h"
 
 static struct download *download_of(struct child *c)
@@ -90,6 +91,7 @@ static int on_disk_progress(void *self, const void *message, int fd)
 {
 	const struct msg_disk_progress *m = message;
 	struct download *d = download_of(self);
+	const char *nowhere;
 
 	(void)fd;
 	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
@@ -98,6 +100,10 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;
 	d->disk = *m;
+	/* What is there was checked, and it is not all. */
+	nowhere = peers_from_nowhere(&d->m, d->x->o);
+	if (nowhere && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->m.h->piece_count)
+		download_fail(d, STATUS_FAILED, "nobody to download from: %s", nowhere);
 	return 0;
 }
 

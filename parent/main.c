@@ -34,6 +34,7 @@ int main(int argc, char **argv)
 	screen_open(&o);
 	if (status) {
 		screen_error("%s", error);
+		(void)screen_drain(-1, -1);
 		return status;
 	}
 	switch (o.command) {

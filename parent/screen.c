@@ -3,19 +3,23 @@
  */
 #include "screen.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "metainfo.h"
+#include "stream.h"
 
 #define DRAW_MS 200u    /* the progress line, at most so often */
 #define PLAIN_MS 10000u /* a plain line */
 #define JSON_MS 1000u   /* a progress event */
 #define LINE_BYTES 8192u
+/* Of a stream that is not read: what is left out when more than this waits.  Results are few, and never left out. */
+#define MOST_PROGRESS 0u
+#define MOST_TALK (64u << 10)
+#define MOST_ERROR (256u << 10)
+#define MOST_RESULT SIZE_MAX
 #define JSON_BYTES (40u * 1024u) /* a path of 4096 bytes in escapes, and room */
 
 static struct {
@@ -27,30 +31,10 @@ static struct {
 	uint64_t next_ms;
 	char json_line[JSON_BYTES];
 	struct text json_text;
-	bool out_gone; /* nobody reads stdout any more */
 } screen;
 
-/* All of it; a terminal or pipe that is full is waited for.  -1 with errno. */
-static int put(int fd, const char *bytes, size_t length)
-{
-	while (length) {
-		ssize_t n = write(fd, bytes, length);
-
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd pf = { .fd = fd, .events = POLLOUT };
-
-			(void)poll(&pf, 1, 1000);
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
+/* Results, errors and talk go on different ways, but for a terminal or `2>&1`. */
+static struct stream to_out = { .fd = 1 }, to_err = { .fd = 2 };
 
 static bool locale_is_utf8(void)
 {
@@ -77,6 +61,8 @@ void screen_open(const struct options *o)
 {
 	const char *term = getenv("TERM");
 
+	stream_open(&to_out, 1);
+	stream_open(&to_err, 2);
 	screen.quiet = o->quiet;
 	screen.json = o->json && o->command == COMMAND_GET; /* show --json is one document, made by inspect */
 	screen.progress = o->progress;
@@ -109,7 +95,7 @@ const char *screen_safe(char *out, size_t room, const void *bytes, size_t length
 }
 
 /* A whole line to stderr; the progress line gives way and comes back with the next drawing. */
-static void line(const char *text, size_t length)
+static void line(const char *text, size_t length, size_t most)
 {
 	char out[LINE_BYTES + 16];
 	struct text t;
@@ -122,11 +108,11 @@ static void line(const char *text, size_t length)
 	screen.drawn = false;
 	if (screen.err_terminal && screen.next_ms)
 		screen.next_ms = 1; /* draw again at once */
-	(void)put(2, out, t.length);
+	stream_put(&to_err, out, t.length, most);
 }
 
 /* Whoever wrote the words escaped what is a stranger's; that nothing raw gets out does not depend on it. */
-static void PRINTF_LIKE(2, 0) say(const char *prefix, const char *fmt, va_list ap)
+static void PRINTF_LIKE(3, 0) say(size_t most, const char *prefix, const char *fmt, va_list ap)
 {
 	char raw[LINE_BYTES / 4], out[LINE_BYTES];
 	struct text t;
@@ -136,7 +122,7 @@ static void PRINTF_LIKE(2, 0) say(const char *prefix, const char *fmt, va_list a
 	text_addf(&t, "%s", prefix);
 	if (n > 0)
 		text_add_safe(&t, raw, min_u64((uint64_t)n, sizeof raw - 1), screen.utf8);
-	line(out, t.length);
+	line(out, t.length, most);
 }
 
 void screen_error(const char *fmt, ...)
@@ -144,7 +130,7 @@ void screen_error(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say("bulkhead: ", fmt, ap);
+	say(MOST_ERROR, "bulkhead: ", fmt, ap);
 	va_end(ap);
 }
 
@@ -155,7 +141,7 @@ void screen_warn(const char *fmt, ...)
 	if (screen.quiet)
 		return;
 	va_start(ap, fmt);
-	say("bulkhead: warning: ", fmt, ap);
+	say(MOST_TALK, "bulkhead: warning: ", fmt, ap);
 	va_end(ap);
 }
 
@@ -166,7 +152,7 @@ void screen_note(const char *fmt, ...)
 	if (screen.quiet || screen.json)
 		return;
 	va_start(ap, fmt);
-	say("", fmt, ap);
+	say(MOST_TALK, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -310,13 +296,15 @@ static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, c
 	return all;
 }
 
+static void end_json(size_t most);
+
 static void json_row(const struct screen_row *r)
 {
 	if (r->checking) {
 		json_begin("checking", r->source);
 		json_number("checked_bytes", r->checked);
 		json_number("bytes", r->total);
-		json_end();
+		end_json(MOST_PROGRESS);
 		return;
 	}
 	json_begin("progress", r->source);
@@ -330,7 +318,7 @@ static void json_row(const struct screen_row *r)
 	json_number("rejected_pieces", r->rejected);
 	json_number("peers", r->peers);
 	json_number("peers_known", r->peers_known);
-	json_end();
+	end_json(MOST_PROGRESS);
 }
 
 void screen_progress(const struct screen_row *rows, uint32_t count, uint64_t now_ms)
@@ -359,7 +347,7 @@ void screen_progress(const struct screen_row *rows, uint32_t count, uint64_t now
 		for (i = 0; i < count && !first; i++) {
 			text_init(&t, out, sizeof out);
 			screen_format_row(&t, &rows[i], 1000, screen.utf8);
-			line(out, t.length);
+			line(out, t.length, MOST_PROGRESS);
 		}
 		return;
 	}
@@ -371,7 +359,7 @@ void screen_progress(const struct screen_row *rows, uint32_t count, uint64_t now
 	screen_format_row(&t, &one, screen.columns > 1 ? screen.columns - 1 : 1, screen.utf8);
 	text_add(&t, "\x1b[K", 3);
 	screen.drawn = true;
-	(void)put(2, out, t.length);
+	stream_put(&to_err, out, t.length, MOST_PROGRESS);
 }
 
 uint64_t screen_due(void)
@@ -382,16 +370,42 @@ uint64_t screen_due(void)
 void screen_end(void)
 {
 	if (screen.drawn)
-		(void)put(2, "\r\x1b[K", 4);
+		stream_put(&to_err, "\r\x1b[K", 4, MOST_RESULT);
 	screen.drawn = false;
 	screen.next_ms = UINT64_MAX;
 }
 
 /* ---- results ---- */
 
+uint32_t screen_watch(struct pollfd *pf)
+{
+	struct stream *const streams[SCREEN_STREAMS] = { &to_out, &to_err };
+	uint32_t i, n = 0;
+
+	for (i = 0; i < SCREEN_STREAMS; i++) {
+		stream_flush(streams[i]);
+		if (stream_waiting(streams[i]))
+			pf[n++] = (struct pollfd){ .fd = streams[i]->fd, .events = POLLOUT };
+	}
+	return n;
+}
+
+bool screen_drain(int wake, int timeout_ms)
+{
+	struct pollfd pf[SCREEN_STREAMS + 1];
+	uint32_t n;
+
+	while ((n = screen_watch(pf))) {
+		pf[n] = (struct pollfd){ .fd = wake, .events = POLLIN };
+		if (poll(pf, n + 1, timeout_ms) == 0 || pf[n].revents)
+			return false;
+	}
+	return true;
+}
+
 int screen_write(const void *bytes, size_t length)
 {
-	return put(1, bytes, length);
+	return stream_write(&to_out, bytes, length);
 }
 
 void screen_result(const char *dir, const void *name, size_t length)
@@ -414,7 +428,7 @@ void screen_result(const char *dir, const void *name, size_t length)
 		text_add(&t, name, length);
 	}
 	out[t.length] = '\n';
-	(void)put(1, out, t.length + 1);
+	stream_put(&to_out, out, t.length + 1, MOST_RESULT);
 }
 
 void json_begin(const char *event, uint32_t source)
@@ -452,14 +466,24 @@ void json_bool(const char *key, bool value)
 		text_addf(&screen.json_text, ",\"%s\":%s", key, value ? "true" : "false");
 }
 
-void json_end(void)
+static void end_json(size_t most)
 {
 	struct text *t = &screen.json_text;
 
-	if (!screen.json || screen.out_gone)
+	if (!screen.json)
 		return;
 	if (t->full)
 		bug("a JSON line of more than %zu bytes", t->room);
 	memcpy(t->out + t->length, "}\n", 3);
-	screen.out_gone = put(1, t->out, t->length + 2) < 0;
+	stream_put(&to_out, t->out, t->length + 2, most);
+}
+
+void json_end(void)
+{
+	end_json(MOST_TALK);
+}
+
+void json_end_result(void)
+{
+	end_json(MOST_RESULT);
 }

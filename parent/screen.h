@@ -6,11 +6,17 @@
  * lines elsewhere, errors.  Bytes of strangers reach neither of them raw: they
  * are escaped here (text.h), also those that a compartment sent as its log.
  *
+ * Nothing here waits for whoever reads, but screen_write() and screen_drain():
+ * what is not taken at once waits in memory, and progress, then talk, is left
+ * out when too much does (stream.h).
+ *
  * There is one screen in a process.  No stream of stdio is used: it would stat
  * and seek after the lock.
  */
 #ifndef PARENT_SCREEN_H
 #define PARENT_SCREEN_H
+
+#include <poll.h>
 
 #include "log.h"
 #include "options.h"
@@ -63,8 +69,18 @@ void screen_format_row(struct text *t, const struct screen_row *row, uint32_t wi
 /* The path of a finished download, on stdout: escaped on a terminal.  Nothing with --json. */
 void screen_result(const char *dir, const void *name, size_t length);
 
-/* Bytes to stdout as they are, all of them.  -1 with errno. */
+/* Bytes to stdout as they are; waits until all of them were taken.  -1 with errno. */
 int screen_write(const void *bytes, size_t length) MUST_CHECK;
+
+#define SCREEN_STREAMS 2u
+/* Writes what waits, and adds to pf what is to be polled while something still does: how many, at most SCREEN_STREAMS. */
+uint32_t screen_watch(struct pollfd *pf);
+/*
+ * At the end: waits until all was taken or nobody reads any more: true.  False:
+ * `wake` (a descriptor, or -1) became readable first, or timeout_ms (-1: none)
+ * passed in which nothing was taken.
+ */
+bool screen_drain(int wake, int timeout_ms);
 
 /*
  * One JSON line on stdout; each call does nothing without --json.  source: the
@@ -76,5 +92,7 @@ void json_word(const char *key, const char *word);
 void json_number(const char *key, uint64_t value);
 void json_bool(const char *key, bool value);
 void json_end(void);
+/* The same for what is never left out: a source or all of it has ended. */
+void json_end_result(void);
 
 #endif

@@ -28,6 +28,7 @@
 /* The launcher's answers and each child's packets in one turn. */
 #define ANSWERS_A_TURN 64
 #define LAUNCHER_END_MS 200u
+#define INTERRUPTED_DRAIN_MS 1000
 #define MAX_POLL (2u + OPTIONS_MAX_SOURCES * ROLE_COUNT * 2u)
 
 struct supervisor {
@@ -111,7 +112,7 @@ static void read_sources(struct supervisor *s)
 		json_begin("error", i);
 		json_number("status", (uint64_t)-fd);
 		json_word("text", error);
-		json_end();
+		json_end_result();
 		d->status = -fd;
 		d->state = DOWNLOAD_ENDED;
 	}
@@ -263,7 +264,7 @@ static bool all_ended(const struct supervisor *s)
 
 /* What is polled: a place in the array and whose it is. */
 struct watch {
-	struct pollfd pf[MAX_POLL];
+	struct pollfd pf[MAX_POLL + SCREEN_STREAMS];
 	struct child *child[MAX_POLL];
 	nfds_t count;
 };
@@ -355,7 +356,7 @@ static void loop(struct supervisor *s)
 			break;
 		draw(s);
 		watch_all(s, &w);
-		if (poll(w.pf, w.count, timeout) < 0 && errno != EINTR)
+		if (poll(w.pf, w.count + screen_watch(w.pf + w.count), timeout) < 0 && errno != EINTR)
 			bug("poll: errno %d", errno);
 		s->x.now_ms = now_ms();
 		serve(s, &w);
@@ -385,6 +386,20 @@ static void end_launcher(struct supervisor *s)
 	}
 }
 
+/* Results wait for their reader; whoever interrupts does not. */
+static void drain(struct supervisor *s)
+{
+	uint32_t before = s->interrupts;
+
+	while (!screen_drain(s->signals, before ? INTERRUPTED_DRAIN_MS : -1)) {
+		if (before)
+			return;
+		on_signals(s);
+		if (s->interrupts)
+			return;
+	}
+}
+
 int supervise(const struct options *o)
 {
 	static struct supervisor s;
@@ -400,7 +415,8 @@ int supervise(const struct options *o)
 	end_launcher(&s);
 	json_begin("exit", UINT32_MAX);
 	json_number("status", (uint64_t)status);
-	json_end();
+	json_end_result();
+	drain(&s);
 	for (i = 0; i < o->source_count; i++)
 		download_close(&s.downloads[i]);
 	free(s.downloads);

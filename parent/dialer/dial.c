@@ -35,8 +35,8 @@ void dialer_init(struct dialer *d, const struct msg_dialer_options *o)
 	d->options.connect_timeout_ms = clamp(o->connect_timeout_ms ? o->connect_timeout_ms : 10000, 100, 120000);
 	d->options.max_in_flight = clamp(o->max_in_flight ? o->max_in_flight : 64, 1, IN_FLIGHT_MAX);
 	d->options.dials_per_second = clamp(o->dials_per_second ? o->dials_per_second : 30, 1, 10000);
-	d->policy.only4 = o->bind4.family && !o->bind6.family;
-	d->policy.only6 = o->bind6.family && !o->bind4.family;
+	d->egress.only4 = o->bind4.family && !o->bind6.family;
+	d->egress.only6 = o->bind6.family && !o->bind4.family;
 	limits_init(&d->limits, d->options.dials_per_second);
 	d->routes.fd = -1;
 	d->resolver.fd = -1;
@@ -101,19 +101,18 @@ static void note(struct dial *r, enum dial_failure reason, int error, const stru
 	r->last = *addr;
 }
 
-static void refused(struct dialer *d, struct dial *r, const struct net_addr *a, enum policy_verdict v)
+static void refused(struct dialer *d, struct dial *r, const struct net_addr *a, enum egress_verdict v)
 {
 	char text[64];
 
 	d->stats.refused++;
-	d->stats.refused_by[v]++;
 	note(r, DIAL_REFUSED_BY_POLICY, (int)v, a);
 	if (d->now_ms / 1000 != d->lines_ms) {
 		d->lines_ms = d->now_ms / 1000;
 		d->lines = 0;
 	}
 	if (d->lines++ < REFUSALS_LOGGED)
-		log_line(LOG_DETAIL, TOPIC_DIAL, "refused %s: %s", net_addr_text(text, sizeof text, a), policy_verdict_name(v));
+		log_line(LOG_DETAIL, TOPIC_DIAL, "refused %s: %s", net_addr_text(text, sizeof text, a), egress_verdict_name(v));
 }
 
 /*
@@ -124,19 +123,19 @@ static bool may_dial(struct dialer *d, struct dial *r, const struct net_addr *a,
 {
 	const struct net_addr *from = a->family == 4 ? &d->options.bind4 : &d->options.bind6;
 	struct route_query q = { .to = a };
-	enum policy_verdict v = policy_judge(&d->policy, a, r->listed);
+	enum egress_verdict v = egress_judge(&d->egress, a, r->listed);
 	bool bound = d->options.bind_interface[0] != 0;
 	int error;
 
-	if (v != POLICY_OK) {
+	if (v != EGRESS_OK) {
 		refused(d, r, a, v);
 		return false;
 	}
-	if (policy_is_allowed(&d->policy, a))
+	if (egress_is_allowed(&d->egress, a))
 		return true;
 	/* First as any socket would go: own and attached networks are refused by whatever way they would be reached. */
 	error = routes_ask(&d->routes, &q, &v);
-	if (error == 0 && v != POLICY_OK) {
+	if (error == 0 && v != EGRESS_OK) {
 		refused(d, r, a, v);
 		return false;
 	}
@@ -152,7 +151,7 @@ static bool may_dial(struct dialer *d, struct dial *r, const struct net_addr *a,
 		note(r, DIAL_FAILED, error, a);
 		return false;
 	}
-	if (v != POLICY_OK) {
+	if (v != EGRESS_OK) {
 		refused(d, r, a, v);
 		return false;
 	}
@@ -202,7 +201,7 @@ void dial_addr(struct dialer *d, struct client *c, uint32_t tag, const struct ne
 	if (!r)
 		return;
 	r->port = addr->port;
-	r->listed = policy_port_is_listed(&d->policy, NULL, addr, addr->port);
+	r->listed = egress_port_is_listed(&d->egress, NULL, addr, addr->port);
 	race_begin(d, r, addr, 1);
 }
 
@@ -252,9 +251,9 @@ void dial_name(struct dialer *d, struct client *c, const struct msg_dial_name *m
 		return;
 	r->port = m->port;
 	r->family = m->family;
-	r->listed = policy_port_is_listed(&d->policy, host, NULL, m->port);
-	if (policy_literal(&literal, host, m->port)) {
-		r->listed |= policy_port_is_listed(&d->policy, NULL, &literal, m->port);
+	r->listed = egress_port_is_listed(&d->egress, host, NULL, m->port);
+	if (egress_literal(&literal, host, m->port)) {
+		r->listed |= egress_port_is_listed(&d->egress, NULL, &literal, m->port);
 		race_begin(d, r, &literal, 1);
 	} else if (names_host_is_sound(host)) {
 		name_begin(d, r, host);
@@ -345,7 +344,7 @@ static bool race_go(struct dialer *d, struct dial *r)
 	int fd;
 
 	while (d->in_flight < d->options.max_in_flight && d->now_ms >= r->not_before_ms && (to = eyeballs_due(&r->race, d->now_ms))) {
-		wait = limits_take(&d->limits, to, policy_is_allowed(&d->policy, to), d->now_ms * 1000);
+		wait = limits_take(&d->limits, to, egress_is_allowed(&d->egress, to), d->now_ms * 1000);
 		if (wait) {
 			r->not_before_ms = d->now_ms + wait;
 			break;

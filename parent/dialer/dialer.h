@@ -16,7 +16,7 @@
 #include "eyeballs.h"
 #include "limits.h"
 #include "names.h"
-#include "policy.h"
+#include "egress.h"
 #include "routes.h"
 
 /* As in the BSDs; glibc's sys/queue.h lacks it. */
@@ -75,7 +75,7 @@ struct attempt {
 
 struct dialer {
 	struct msg_dialer_options options;
-	struct policy policy;
+	struct egress egress;
 	struct routes routes;
 	struct limits limits;
 	struct names names;

@@ -14,7 +14,6 @@
 #include "dialer.h"
 
 #define STATS_EVERY_MS 1000u
-#define CONTROL_PACKETS_PER_TURN 16
 
 static struct compartment self;
 static struct dialer dialer;
@@ -50,21 +49,6 @@ static const struct permit control_permits[] = {
 	{ MSG_SHUTDOWN, 1, on_shutdown },
 };
 
-/* Exits when the parent is gone or broke the contract. */
-static void control_ready(struct dialer *d)
-{
-	switch (channel_dispatch(d->control, control_permits, ARRAY_LEN(control_permits), &d->state, d, CONTROL_PACKETS_PER_TURN)) {
-	case CHANNEL_OK:
-	case CHANNEL_EMPTY:
-		break;
-	case CHANNEL_CLOSED:
-		_exit(0);
-	case CHANNEL_VIOLATION:
-		log_now(LOG_ERROR, "parent broke the contract: %s", channel_violation());
-		_exit(1);
-	}
-}
-
 NORETURN static void fail(const char *why)
 {
 	log_now(LOG_ERROR, "dialer: %s", why);
@@ -96,10 +80,10 @@ static void begin(struct dialer *d)
 	d->control = &self.control;
 	d->now_ms = now_ms();
 	for (i = 0; i < self.net_count; i++)
-		if (!policy_allow_net(&d->policy, &self.nets[i]))
+		if (!egress_allow_net(&d->egress, &self.nets[i]))
 			fail("an allowed network is out of range");
 	for (i = 0; i < self.allowed_count; i++)
-		if (!policy_allow_addr(&d->policy, &self.allowed[i].addr))
+		if (!egress_allow_addr(&d->egress, &self.allowed[i].addr))
 			fail("an allowed address is out of range");
 	if (self.fds[SETUP_FORM] >= 0)
 		form = map_form(&form_bytes);
@@ -110,7 +94,7 @@ static void begin(struct dialer *d)
 	if (routes_open(&d->routes) < 0)
 		fail("cannot ask for routes");
 	compartment_lock(&self);
-	wrong = form ? metainfo_open(&d->policy.form, form, form_bytes) : NULL;
+	wrong = form ? metainfo_open(&d->egress.form, form, form_bytes) : NULL;
 	if (wrong)
 		fail(wrong);
 }
@@ -172,7 +156,7 @@ static void turn(struct dialer *d)
 	d->now_ms = now_ms();
 
 	if (p[SLOT_CONTROL].revents & ~POLLOUT)
-		control_ready(d);
+		compartment_hear(&self, control_permits, ARRAY_LEN(control_permits), &d->state, d);
 	for (i = 0; i < IN_FLIGHT_MAX; i++)
 		if (p[SLOT_ATTEMPT + i].revents && d->attempts[i].dial)
 			attempt_ready(d, &d->attempts[i]);

@@ -7,7 +7,7 @@
 
 #include <netdb.h>
 
-#include "policy.h"
+#include "egress.h"
 
 bool names_host_is_sound(const char *host)
 {

@@ -50,7 +50,7 @@ static void add(struct query *q, uint16_t type, const void *bytes, size_t length
 	q->header.nlmsg_len += (uint32_t)RTA_SPACE(length);
 }
 
-int routes_ask(struct routes *r, const struct route_query *ask, enum policy_verdict *verdict)
+int routes_ask(struct routes *r, const struct route_query *ask, enum egress_verdict *verdict)
 {
 	struct query q = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof q.route), .nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST } };
 	size_t bytes = ask->to->family == 4 ? 4 : 16;
@@ -137,7 +137,7 @@ static bool all_have_gateways(const uint8_t *at, const uint8_t *end)
 	return true;
 }
 
-static int read_route(const struct rtmsg *route, const uint8_t *at, const uint8_t *end, uint8_t family, enum policy_verdict *verdict)
+static int read_route(const struct rtmsg *route, const uint8_t *at, const uint8_t *end, uint8_t family, enum egress_verdict *verdict)
 {
 	bool bad = false, gateway = false;
 	const uint8_t *value;
@@ -161,15 +161,15 @@ static int read_route(const struct rtmsg *route, const uint8_t *at, const uint8_
 		return EPROTO;
 	switch (route->rtm_type) {
 	case RTN_UNICAST:
-		*verdict = gateway || route->rtm_dst_len < (family == 4 ? ROUTES_ATTACHED_BITS4 : ROUTES_ATTACHED_BITS6) ? POLICY_OK : POLICY_ATTACHED;
+		*verdict = gateway || route->rtm_dst_len < (family == 4 ? ROUTES_ATTACHED_BITS4 : ROUTES_ATTACHED_BITS6) ? EGRESS_OK : EGRESS_ATTACHED;
 		return 0;
 	case RTN_LOCAL:
-		*verdict = POLICY_OWN;
+		*verdict = EGRESS_OWN;
 		return 0;
 	case RTN_BROADCAST:
 	case RTN_ANYCAST:
 	case RTN_MULTICAST:
-		*verdict = POLICY_RESERVED;
+		*verdict = EGRESS_RESERVED;
 		return 0;
 	case RTN_PROHIBIT:
 		return EACCES;
@@ -178,7 +178,7 @@ static int read_route(const struct rtmsg *route, const uint8_t *at, const uint8_
 	}
 }
 
-int routes_read(const void *bytes, size_t length, uint32_t sequence, uint8_t family, enum policy_verdict *verdict)
+int routes_read(const void *bytes, size_t length, uint32_t sequence, uint8_t family, enum egress_verdict *verdict)
 {
 	const uint8_t *p = bytes;
 	struct nlmsghdr header;

@@ -7,7 +7,7 @@
 #ifndef DIALER_ROUTES_H
 #define DIALER_ROUTES_H
 
-#include "policy.h"
+#include "egress.h"
 
 /*
  * A route without a gateway means an attached network, unless its prefix is
@@ -35,13 +35,13 @@ int routes_open(struct routes *r) MUST_CHECK;
 void routes_close(struct routes *r);
 
 /*
- * POLICY_OK, POLICY_OWN, POLICY_ATTACHED or POLICY_RESERVED (a broadcast,
+ * EGRESS_OK, EGRESS_OWN, EGRESS_ATTACHED or EGRESS_RESERVED (a broadcast,
  * anycast or multicast route) in *verdict and 0; or an errno: ENETUNREACH and
  * the like when there is no route, EPROTO when the answer cannot be read.
  */
-int routes_ask(struct routes *r, const struct route_query *q, enum policy_verdict *verdict) MUST_CHECK;
+int routes_ask(struct routes *r, const struct route_query *q, enum egress_verdict *verdict) MUST_CHECK;
 
 /* The answer to such a question, as bytes: the same results.  Pure. */
-int routes_read(const void *bytes, size_t length, uint32_t sequence, uint8_t family, enum policy_verdict *verdict) MUST_CHECK;
+int routes_read(const void *bytes, size_t length, uint32_t sequence, uint8_t family, enum egress_verdict *verdict) MUST_CHECK;
 
 #endif

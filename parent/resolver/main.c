@@ -98,21 +98,6 @@ static const struct permit dialer_permits[] = {
 	{ MSG_RESOLVE, 1, on_resolve },
 };
 
-/* Exits when the parent is gone or broke the contract. */
-static void control_ready(struct resolver *r)
-{
-	switch (channel_dispatch(&self.control, control_permits, ARRAY_LEN(control_permits), &r->state, r, PACKETS_PER_TURN)) {
-	case CHANNEL_OK:
-	case CHANNEL_EMPTY:
-		break;
-	case CHANNEL_CLOSED:
-		_exit(0);
-	case CHANNEL_VIOLATION:
-		log_now(LOG_ERROR, "parent broke the contract: %s", channel_violation());
-		_exit(1);
-	}
-}
-
 static void dialer_ready(struct resolver *r)
 {
 	switch (channel_dispatch(&r->dialer, dialer_permits, ARRAY_LEN(dialer_permits), &r->state, r, PACKETS_PER_TURN)) {
@@ -168,7 +153,7 @@ static void turn(struct resolver *r)
 	if (p[2].revents)
 		give_answers(r);
 	if (p[0].revents & ~POLLOUT)
-		control_ready(r);
+		compartment_hear(&self, control_permits, ARRAY_LEN(control_permits), &r->state, r);
 	if (r->dialer.fd >= 0 && channel_flush(&r->dialer) < 0)
 		dialer_close(r, "the channel is closed");
 	if (channel_flush(&self.control) < 0)

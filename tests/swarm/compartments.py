@@ -44,8 +44,8 @@ def enum(name, source=SOURCE):
 
 SETUP = enum("setup_fd")
 FAILURE = enum("dial_failure")
-with open(os.path.join(HERE, "..", "..", "parent", "dialer", "policy.h")) as f:
-    VERDICT = enum("policy_verdict", f.read())
+with open(os.path.join(HERE, "..", "..", "parent", "dialer", "egress.h")) as f:
+    VERDICT = enum("egress_verdict", f.read())
 
 
 # ---- messages
@@ -64,7 +64,7 @@ def addr_text(b):
 
 
 def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768):
-    return struct.pack("=16s20s20sBB2x5I", interface.encode(), addr(bind4), addr(bind6), 0, system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf)
+    return struct.pack("=16s20s20sB3x5I", interface.encode(), addr(bind4), addr(bind6), system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf)
 
 
 def form(trackers):
@@ -245,7 +245,7 @@ class Compartment:
                 level, topic, length = struct.unpack("=BBH", m[1][:4])
                 self.log.append(m[1][4:4 + length].decode())
             elif m[0] == "DIALER_STATS":
-                self.stats.append(struct.unpack("=20I", m[1]))
+                self.stats.append(struct.unpack("=4I", m[1]))
             elif m[0] == "VIOLATION":
                 raise AssertionError("unlisted system call %d" % struct.unpack("=I", m[1]))
             if m[0] == "LISTENER":

@@ -113,9 +113,9 @@ def memory(pid):
 
 
 class Run:
-    """The program under test, running."""
+    """The program under test, running.  stdout, stderr: descriptors in place of the pipes that are read here."""
 
-    def __init__(self, command, tty=False, stdin=None, env=None, cwd=None, before=None, sample=True):
+    def __init__(self, command, tty=False, stdin=None, env=None, cwd=None, before=None, sample=True, stdout=None, stderr=None):
         self.command = [os.fsencode(str(c)) if not isinstance(c, bytes) else c for c in command]
         self.out, self.err, self.rc, self.killed = bytearray(), bytearray(), None, False
         self.peak_bytes, self.peak_process, self.seen = 0, {}, {}
@@ -127,11 +127,13 @@ class Run:
             os.close(slave)
             self.fds = {master: self.out}
         else:
-            self.p = subprocess.Popen(self.command, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, env=env, cwd=cwd, preexec_fn=before, start_new_session=True)
-            self.fds = {os.dup(self.p.stdout.fileno()): self.out, os.dup(self.p.stderr.fileno()): self.err}
-            self.p.stdout.close()
-            self.p.stderr.close()
+            self.p = subprocess.Popen(self.command, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE, stdout=subprocess.PIPE if stdout is None else stdout,
+                                      stderr=subprocess.PIPE if stderr is None else stderr, env=env, cwd=cwd, preexec_fn=before, start_new_session=True)
+            self.fds = {}
+            for pipe, kept in (self.p.stdout, self.out), (self.p.stderr, self.err):
+                if pipe is not None:
+                    self.fds[os.dup(pipe.fileno())] = kept
+                    pipe.close()
         self.started = time.monotonic()
         STARTED.append(self)
         self.threads = [threading.Thread(target=self._drain, daemon=True)]

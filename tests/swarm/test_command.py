@@ -1,6 +1,7 @@
 """The command line: exit statuses, interruption and resumption, what is there before, what is printed where."""
 import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -98,8 +99,34 @@ def test_an_output_directory_that_is_not_there(tmp_path, data):
     assert "nowhere" in r.stderr and not (tmp_path / "nowhere").exists(), r.told()
 
 
-def test_no_peer_at_all_ends_by_timeout(outdir, data):
-    r = get(data.torrent, outdir, seconds=2)
+def nobody():
+    """The address of a peer that is not there."""
+    return "127.0.0.1", seeders.free_port("127.0.0.1")
+
+
+@pytest.mark.parametrize("trackers", [False, True], ids=["no-trackers", "udp"])
+def test_without_any_way_to_hear_of_peers_it_ends_and_says_why(tmp_path, outdir, data, trackers):
+    torrent = data.write_torrent([["udp://tracker.invalid:6969"]], path=str(tmp_path / "udp.torrent"))
+    r = get(torrent, outdir, seconds=0, trackers=trackers)
+    assert r.wait(20) == FAILED, r.told()
+    assert r.stderr.count("nobody to download from") == 1 and ("HTTP tracker" if trackers else "--no-trackers") in r.stderr, r.told()
+    assert r.stdout == ""
+    client.assert_bounded(r)
+
+
+def test_without_any_way_to_hear_of_peers_what_is_there_still_completes(outdir, data):
+    """All of it came, and then the power went: the one rename is missing."""
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+    name = os.path.join(str(outdir), os.fsdecode(data.name))
+    os.rename(name, name + ".part")
+    r = get(data.torrent, outdir, seconds=0)
+    assert_complete(r, data, outdir)
+    assert "warning: " in r.stderr and "nobody to download from" in r.stderr, r.told()
+
+
+def test_no_peer_that_answers_ends_by_timeout(outdir, data):
+    r = get(data.torrent, outdir, [nobody()], seconds=2)
     start = time.monotonic()
     assert r.wait(20) == NO_PROGRESS, r.told()
     assert time.monotonic() - start > 1.5
@@ -231,7 +258,7 @@ def test_a_killed_compartment_is_restarted(outdir, data):
 def test_the_launcher_may_die_at_any_moment(outdir, data):
     """Also before it has answered what it was asked to start: the download ends, and never waits for an answer."""
     for i in range(12):
-        r = get(data.torrent, outdir, seconds=2, sample=False)
+        r = get(data.torrent, outdir, [nobody()], seconds=2, sample=False)
         time.sleep(i * 0.0025)
         try:
             with open("/proc/%d/task/%d/children" % (r.p.pid, r.p.pid)) as f:
@@ -456,6 +483,65 @@ def test_json_is_one_object_a_line(outdir, data):
     lines = client.json_lines(r)
     assert len(lines) >= 2 and all("event" in x for x in lines), r.told()
     assert any(os.fsdecode(data.name) in json.dumps(x, ensure_ascii=False) for x in lines), r.told()
+
+
+@pytest.fixture
+def full_pipe():
+    """A pipe that takes nothing more; its ends, and how many bytes are in it."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    filling = 0
+    try:
+        while True:
+            filling += os.write(writing, b"." * 4096)
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    yield reading, writing, filling
+    for fd in reading, writing:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+
+
+def complete_behind_a_full_pipe(outdir, data, writing, stream):
+    """The download comes to its end though nobody reads what is said of it."""
+    with Swarm(data, [honest]) as swarm:
+        r = get(data.torrent, outdir, swarm.addresses, options=["--json"] if stream == "stdout" else ["-vv"], **{stream: writing})
+        process.wait_for(lambda: os.path.exists(data.final(outdir)), 20, "the download is complete: " + r.told())
+    process.wait_for(lambda: len(process.children(r.p.pid)) == 1, 10, "all compartments have ended")
+    assert r.p.poll() is None, "it left though what it said was not read: " + r.told()
+    assert not fcntl.fcntl(writing, fcntl.F_GETFL) & os.O_NONBLOCK, "the pipe's flags are everybody's"
+    return r
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_pipe_that_nobody_reads_holds_up_no_download(outdir, data, full_pipe, stream):
+    reading, writing, filling = full_pipe
+    r = complete_behind_a_full_pipe(outdir, data, writing, stream)
+    os.close(writing)
+    said = bytearray()
+    while chunk := os.read(reading, 65536):
+        said += chunk
+    assert r.wait(10) == COMPLETE, r.told()
+    assert not data.differences(outdir), r.told()
+    lines = said[filling:].decode().splitlines()
+    if stream == "stdout":
+        events = [json.loads(line)["event"] for line in lines]
+        assert events[0] == "start" and events[-2:] == ["complete", "exit"] and "progress" not in events, events
+    else:
+        assert any("complete after" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("how", ["reader", "signal"])
+def test_results_wait_for_no_reader_that_is_gone_and_no_user_who_is_tired(outdir, data, full_pipe, how):
+    reading, writing, _ = full_pipe
+    r = complete_behind_a_full_pipe(outdir, data, writing, "stdout")
+    if how == "reader":
+        os.close(reading)
+    else:
+        r.signal(signal.SIGINT)
+    assert r.wait(10) == COMPLETE, r.told()
 
 
 def test_quiet_says_nothing_but_the_path(outdir, data):

@@ -5,7 +5,7 @@
 #ifndef TESTS_DIALER_FAKE_H
 #define TESTS_DIALER_FAKE_H
 
-#include "../../parent/dialer/policy.c"
+#include "../../parent/dialer/egress.c"
 #include "../../parent/dialer/limits.c"
 #include "../../parent/dialer/eyeballs.c"
 #include "../../parent/dialer/names.c"
@@ -21,7 +21,7 @@ struct fake {
 	struct channel net, resolver; /* the far ends */
 	/* What happens to a connection. */
 	int socket_error, start_error, result_error, route_error;
-	enum policy_verdict route_verdict;
+	enum egress_verdict route_verdict;
 	uint32_t sockets; /* made so far */
 };
 static struct fake fake;
@@ -59,7 +59,7 @@ bool connect_local(int fd, const struct net_addr *to, struct net_addr *local)
 	return true;
 }
 
-int routes_ask(struct routes *r, const struct route_query *q, enum policy_verdict *verdict)
+int routes_ask(struct routes *r, const struct route_query *q, enum egress_verdict *verdict)
 {
 	(void)r;
 	(void)q;

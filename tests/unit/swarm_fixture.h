@@ -11,7 +11,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../netproc/swarm.c"
+#include "bitfield.h"
+
+#include "../../netproc/swarm_state.h"
 
 #define FIX_EPOCH 7u
 
@@ -108,7 +110,7 @@ static struct peer *fixture_peer(struct fixture *f, uint32_t n, int *other)
 		abort();
 	c = candidates_add(f->swarm->candidates, &a, false, 0);
 	candidates_take(f->swarm->candidates, c);
-	connected(f->swarm, c, sv[0]);
+	swarm_connected(f->swarm, c, sv[0]);
 	p = candidates_at(f->swarm->candidates, c)->peer;
 	*other = sv[1];
 	return p;

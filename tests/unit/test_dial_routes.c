@@ -36,7 +36,7 @@ static void attribute(struct answer *a, uint16_t type, const void *value, size_t
 
 static int verdict(const struct answer *a, uint8_t family)
 {
-	enum policy_verdict v = POLICY_VERDICTS;
+	enum egress_verdict v = EGRESS_VERDICTS;
 	int r = routes_read(a->u.bytes, a->u.header.nlmsg_len, 7, family, &v);
 
 	return r ? -r : (int)v;
@@ -57,11 +57,11 @@ static int of(uint8_t family, uint8_t type, uint8_t bits, bool gateway)
 static void test_kinds_of_routes(void **state)
 {
 	(void)state;
-	assert_int_equal(of(4, RTN_LOCAL, 32, false), POLICY_OWN);
-	assert_int_equal(of(6, RTN_LOCAL, 128, false), POLICY_OWN);
-	assert_int_equal(of(4, RTN_BROADCAST, 32, false), POLICY_RESERVED);
-	assert_int_equal(of(6, RTN_ANYCAST, 128, false), POLICY_RESERVED);
-	assert_int_equal(of(6, RTN_MULTICAST, 8, false), POLICY_RESERVED);
+	assert_int_equal(of(4, RTN_LOCAL, 32, false), EGRESS_OWN);
+	assert_int_equal(of(6, RTN_LOCAL, 128, false), EGRESS_OWN);
+	assert_int_equal(of(4, RTN_BROADCAST, 32, false), EGRESS_RESERVED);
+	assert_int_equal(of(6, RTN_ANYCAST, 128, false), EGRESS_RESERVED);
+	assert_int_equal(of(6, RTN_MULTICAST, 8, false), EGRESS_RESERVED);
 	assert_int_equal(of(4, RTN_UNREACHABLE, 8, false), -ENETUNREACH);
 	assert_int_equal(of(4, RTN_BLACKHOLE, 8, true), -ENETUNREACH);
 	assert_int_equal(of(4, RTN_PROHIBIT, 8, false), -EACCES);
@@ -71,19 +71,19 @@ static void test_kinds_of_routes(void **state)
 static void test_attached_is_without_gateway_and_not_near_default(void **state)
 {
 	(void)state;
-	assert_int_equal(of(4, RTN_UNICAST, 24, false), POLICY_ATTACHED);
-	assert_int_equal(of(4, RTN_UNICAST, 32, false), POLICY_ATTACHED);
-	assert_int_equal(of(4, RTN_UNICAST, 8, false), POLICY_ATTACHED);
-	assert_int_equal(of(4, RTN_UNICAST, 7, false), POLICY_OK);
-	assert_int_equal(of(4, RTN_UNICAST, 1, false), POLICY_OK);
-	assert_int_equal(of(4, RTN_UNICAST, 0, false), POLICY_OK);
-	assert_int_equal(of(4, RTN_UNICAST, 24, true), POLICY_OK);
-	assert_int_equal(of(4, RTN_UNICAST, 0, true), POLICY_OK);
-	assert_int_equal(of(6, RTN_UNICAST, 64, false), POLICY_ATTACHED);
-	assert_int_equal(of(6, RTN_UNICAST, 16, false), POLICY_ATTACHED);
-	assert_int_equal(of(6, RTN_UNICAST, 15, false), POLICY_OK);
-	assert_int_equal(of(6, RTN_UNICAST, 3, false), POLICY_OK);
-	assert_int_equal(of(6, RTN_UNICAST, 64, true), POLICY_OK);
+	assert_int_equal(of(4, RTN_UNICAST, 24, false), EGRESS_ATTACHED);
+	assert_int_equal(of(4, RTN_UNICAST, 32, false), EGRESS_ATTACHED);
+	assert_int_equal(of(4, RTN_UNICAST, 8, false), EGRESS_ATTACHED);
+	assert_int_equal(of(4, RTN_UNICAST, 7, false), EGRESS_OK);
+	assert_int_equal(of(4, RTN_UNICAST, 1, false), EGRESS_OK);
+	assert_int_equal(of(4, RTN_UNICAST, 0, false), EGRESS_OK);
+	assert_int_equal(of(4, RTN_UNICAST, 24, true), EGRESS_OK);
+	assert_int_equal(of(4, RTN_UNICAST, 0, true), EGRESS_OK);
+	assert_int_equal(of(6, RTN_UNICAST, 64, false), EGRESS_ATTACHED);
+	assert_int_equal(of(6, RTN_UNICAST, 16, false), EGRESS_ATTACHED);
+	assert_int_equal(of(6, RTN_UNICAST, 15, false), EGRESS_OK);
+	assert_int_equal(of(6, RTN_UNICAST, 3, false), EGRESS_OK);
+	assert_int_equal(of(6, RTN_UNICAST, 64, true), EGRESS_OK);
 }
 
 static void test_gateway_of_the_other_family_is_one(void **state)
@@ -94,7 +94,7 @@ static void test_gateway_of_the_other_family_is_one(void **state)
 	(void)state;
 	begin(&a, 4, RTN_UNICAST, 24);
 	attribute(&a, RTA_VIA, via, sizeof via);
-	assert_int_equal(verdict(&a, 4), POLICY_OK);
+	assert_int_equal(verdict(&a, 4), EGRESS_OK);
 }
 
 /* A multipath route of two hops, each with a gateway or not. */
@@ -127,16 +127,16 @@ static int multipath(bool first, bool second)
 static void test_multipath_needs_a_gateway_on_each_path(void **state)
 {
 	(void)state;
-	assert_int_equal(multipath(true, true), POLICY_OK);
-	assert_int_equal(multipath(true, false), POLICY_ATTACHED);
-	assert_int_equal(multipath(false, true), POLICY_ATTACHED);
+	assert_int_equal(multipath(true, true), EGRESS_OK);
+	assert_int_equal(multipath(true, false), EGRESS_ATTACHED);
+	assert_int_equal(multipath(false, true), EGRESS_ATTACHED);
 }
 
 static void test_errors_of_the_kernel_are_errors(void **state)
 {
 	struct nlmsgerr e = { .error = -ENETUNREACH };
 	struct answer a;
-	enum policy_verdict v;
+	enum egress_verdict v;
 
 	(void)state;
 	memset(&a, 0, sizeof a);
@@ -166,11 +166,11 @@ static void test_malformed_answers_allow_nothing(void **state)
 	attribute(&a, RTA_DST, ip, 4);
 	attribute(&a, RTA_GATEWAY, ip, 4);
 	whole = a.u.header.nlmsg_len;
-	assert_int_equal(verdict(&a, 4), POLICY_OK);
+	assert_int_equal(verdict(&a, 4), EGRESS_OK);
 	assert_int_equal(verdict(&a, 6), -EPROTO);
 	for (n = 0; n < whole; n++) {
 		uint8_t *copy = malloc(n ? n : 1);
-		enum policy_verdict v = POLICY_VERDICTS;
+		enum egress_verdict v = EGRESS_VERDICTS;
 		struct nlmsghdr h = a.u.header;
 		int r;
 
@@ -182,7 +182,7 @@ static void test_malformed_answers_allow_nothing(void **state)
 		if (n >= sizeof h) {
 			memcpy(copy, &h, sizeof h);
 			r = routes_read(copy, n, 7, 4, &v); /* claims what is there */
-			assert_true(r != 0 || v == POLICY_ATTACHED);
+			assert_true(r != 0 || v == EGRESS_ATTACHED);
 		}
 		free(copy);
 	}
@@ -209,7 +209,7 @@ static void test_malformed_hops_have_no_gateway(void **state)
 		bytes[1] = (uint8_t)(length >> 8);
 		begin(&a, 4, RTN_UNICAST, 24);
 		attribute(&a, RTA_MULTIPATH, bytes, sizeof bytes);
-		assert_int_equal(verdict(&a, 4), POLICY_ATTACHED);
+		assert_int_equal(verdict(&a, 4), EGRESS_ATTACHED);
 	}
 }
 
@@ -218,7 +218,7 @@ static void test_kernel_knows_loopback_as_its_own(void **state)
 {
 	struct net_addr lo = { .family = 4, .port = 1, .ip = { 127, 0, 0, 1 } };
 	struct route_query q = { .to = &lo };
-	enum policy_verdict v = POLICY_VERDICTS;
+	enum egress_verdict v = EGRESS_VERDICTS;
 	struct routes r;
 	int error, i;
 
@@ -226,7 +226,7 @@ static void test_kernel_knows_loopback_as_its_own(void **state)
 	assert_int_equal(routes_open(&r), 0);
 	for (i = 0; i < 3; i++) {
 		error = routes_ask(&r, &q, &v);
-		assert_true(error == ENETUNREACH || (error == 0 && v == POLICY_OWN));
+		assert_true(error == ENETUNREACH || (error == 0 && v == EGRESS_OWN));
 	}
 	routes_close(&r);
 }

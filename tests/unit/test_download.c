@@ -15,8 +15,9 @@
 #include <cmocka.h>
 
 static ssize_t kept_write(int fd, const void *bytes, size_t length);
-#define write kept_write
 #include "../../parent/screen.c"
+#define write kept_write
+#include "../../parent/stream.c"
 #undef write
 #include "../../parent/child.c"
 #include "../../parent/download.c"
@@ -24,6 +25,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/output.c"
+#include "../../parent/peers.c"
 #include "../../parent/text.c"
 
 /* What people were told. */
@@ -105,6 +107,7 @@ static struct side {
 static struct {
 	struct metainfo_header h;
 	struct metainfo_file file;
+	struct metainfo_url tracker;
 	char text[16];
 } form;
 
@@ -277,7 +280,9 @@ static int begin(void **state)
 	download_init(&d, &x, 0, "source", -1);
 	memcpy(form.text, "name", 5);
 	form.h = (struct metainfo_header){ .flags = METAINFO_SINGLE, .total_length = 30000, .piece_length = 16384, .piece_count = 2, .file_count = 1,
-					   .name = { offsetof(__typeof__(form), text), 4 }, .files = offsetof(__typeof__(form), file) };
+					   .tracker_count = 1, .name = { offsetof(__typeof__(form), text), 4 },
+					   .files = offsetof(__typeof__(form), file), .trackers = offsetof(__typeof__(form), tracker) };
+	form.tracker = (struct metainfo_url){ .scheme = METAINFO_HTTP, .port = 80 };
 	form.file = (struct metainfo_file){ .length = 30000, .path = form.h.name };
 	d.m = (struct metainfo){ .h = &form.h, .base = (const uint8_t *)&form, .bytes = sizeof form };
 	d.mapped = true;
@@ -601,6 +606,65 @@ static void test_an_owner_whose_id_no_launch_can_name_is_refused(void **state)
 	assert_int_equal(begin(state), 0);
 }
 
+/* diskproc has checked what is there: one piece of two, or all. */
+static int status_after_check(uint32_t pieces, enum disk_phase phase)
+{
+	struct msg_disk_progress m = { .verified_bytes = pieces == 2 ? 30000 : pieces * 16384, .verified_pieces = pieces, .phase = phase };
+
+	download_start(&d);
+	turns();
+	come_up(ROLE_RESOLVER);
+	come_up(ROLE_DIALER);
+	come_up(ROLE_NETPROC);
+	come_up(ROLE_DISKPROC);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
+	return d.status;
+}
+
+static void test_without_any_way_to_hear_of_peers_what_is_missing_never_comes(void **state)
+{
+	static const struct {
+		uint8_t scheme;
+		bool trackers;
+		uint32_t peers, pieces;
+		enum disk_phase phase;
+		int status;
+		const char *why;
+	} all[] = {
+		{ METAINFO_UDP, true, 0, 1, DISK_DOWNLOADING, STATUS_FAILED, "nobody to download from: the torrent names no HTTP tracker, and there is no --peer" },
+		{ METAINFO_HTTP, false, 0, 1, DISK_DOWNLOADING, STATUS_FAILED, "nobody to download from: there is --no-trackers, and no --peer" },
+		{ METAINFO_UDP, true, 0, 1, DISK_CHECKING, -1, NULL },
+		{ METAINFO_UDP, true, 0, 2, DISK_DOWNLOADING, -1, NULL },
+		{ METAINFO_UDP, true, 1, 1, DISK_DOWNLOADING, -1, NULL },
+		{ METAINFO_HTTP, false, 1, 1, DISK_DOWNLOADING, -1, NULL },
+		{ METAINFO_HTTP, true, 0, 1, DISK_DOWNLOADING, -1, NULL },
+		{ METAINFO_HTTPS, true, 0, 1, DISK_DOWNLOADING, -1, NULL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(all); i++) {
+		form.tracker.scheme = all[i].scheme;
+		o.trackers = all[i].trackers;
+		o.peer_count = all[i].peers;
+		assert_int_equal(status_after_check(all[i].pieces, all[i].phase), all[i].status);
+		assert_true(all[i].why ? strstr(said, all[i].why) != NULL : strstr(said, "nobody") == NULL);
+		o.trackers = true;
+		o.peer_count = 0;
+		assert_int_equal(end(state), 0);
+		assert_int_equal(begin(state), 0);
+	}
+}
+
+static void test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_a_warning(void **state)
+{
+	(void)state;
+	form.h.tracker_count = 0;
+	d.out.existed = true;
+	assert_int_equal(status_after_check(0, DISK_CHECKING), -1);
+	assert_non_null(strstr(said, "warning: source: nobody to download from: the torrent names no HTTP tracker, and there is no --peer; what is there"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -616,6 +680,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_libcurl_may_hold_is_no_missing_wall, begin, end),
 		cmocka_unit_test_setup_teardown(test_those_launched_ahead_wait_for_inspect_as_long_as_it_takes, begin, end),
 		cmocka_unit_test_setup_teardown(test_one_that_does_not_even_say_hello_is_not_waited_for, begin, end),
+		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_missing_never_comes, begin, end),
+		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_a_warning, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_owner_whose_id_no_launch_can_name_is_refused, begin, end),
 	};
 

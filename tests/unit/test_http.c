@@ -40,9 +40,6 @@
 #include "../../netproc/announce.c"
 #undef tracker
 #undef take
-#define dial http_dial
-#include "../../netproc/http.c"
-#undef dial
 #include "../../netproc/announcer.c"
 #include "../../netproc/authorities.c"
 

@@ -20,6 +20,7 @@ static int early_mkdirat(int at, const char *name, mode_t mode);
 #undef renameat2
 #undef mkdirat
 #include "../../parent/screen.c"
+#include "../../parent/stream.c"
 #include "../../parent/text.c"
 
 #define TOTAL 1000u

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "../../netproc/swarm_disk.c"
 #include "swarm_fixture.h"
 
 #define PIECES 8u
@@ -263,7 +264,7 @@ static void test_a_second_connection_to_the_same_peer_is_closed(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
 	c = candidates_add(f.swarm->candidates, &a, false, 0);
 	candidates_take(f.swarm->candidates, c);
-	connected(f.swarm, c, sv[0]);
+	swarm_connected(f.swarm, c, sv[0]);
 	second = candidates_at(f.swarm->candidates, c)->peer;
 	assert_non_null(second);
 	assert_int_equal(write(sv[1], greeting, sizeof greeting), sizeof greeting);
@@ -291,6 +292,27 @@ static void test_a_flood_of_any_useless_message_ends_the_connection(void **state
 		end(state);
 		begin(state);
 	}
+}
+
+static void test_have_none_takes_nothing_back(void **state)
+{
+	(void)state;
+	put(greeting, sizeof greeting);
+	put_message(WIRE_HAVE, "\0\0\0\3", 4);
+	put_message(WIRE_HAVE_NONE, "", 0);
+	deliver(sizeof wire);
+	assert_true(alive());
+	assert_false(p->pick.all);
+	assert_int_equal(p->pick.have_count, 1);
+	assert_true(bitfield_get(p->pick.have, 3));
+	put_message(WIRE_HAVE_ALL, "", 0);
+	put_message(WIRE_HAVE_NONE, "", 0);
+	put_message(WIRE_UNCHOKE, "", 0);
+	deliver(sizeof wire);
+	assert_true(alive());
+	assert_true(p->pick.all);
+	assert_int_equal(p->pick.have_count, PIECES);
+	assert_true(p->pick.queue_count >= PIPELINE_LEAST);
 }
 
 static void test_a_piece_that_fails_bans_its_only_sender(void **state)
@@ -432,7 +454,7 @@ static void test_who_is_banned_while_it_is_dialled_is_not_connected(void **state
 	ban(f.swarm, c->id, "it sent blocks of wrong data");
 	assert_int_equal(f.swarm->banned, 1);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
-	connected(f.swarm, i, sv[0]);
+	swarm_connected(f.swarm, i, sv[0]);
 	assert_int_equal(f.swarm->count, count);
 	assert_int_equal(c->state, CANDIDATE_NEVER);
 	assert_int_equal(read(sv[1], &byte, 1), 0);
@@ -451,6 +473,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ourselves_are_never_dialled_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_connection_to_the_same_peer_is_closed, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_flood_of_any_useless_message_ends_the_connection, begin, end),
+		cmocka_unit_test_setup_teardown(test_have_none_takes_nothing_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_piece_that_fails_bans_its_only_sender, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_is_banned_while_it_is_dialled_is_not_connected, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_verdict_about_a_piece_that_waits_for_none_breaks_the_contract, begin, end),

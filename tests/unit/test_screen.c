@@ -9,6 +9,7 @@
 
 #include "../../parent/options.c"
 #include "../../parent/screen.c"
+#include "../../parent/stream.c"
 #include "../../parent/text.c"
 
 static char out[65536];
