@@ -222,11 +222,29 @@ static void count_fds(struct msg_ready *m)
 	}
 }
 
+/* GO, or no return. */
+static void wait_for_go(struct compartment *c)
+{
+	struct packet p;
+	enum channel_result r;
+
+	for (;;) {
+		r = channel_wait(&c->control, &p, PARENT_MS);
+		if (r == CHANNEL_OK && p.type == MSG_GO)
+			return;
+		if (r == CHANNEL_CLOSED || (r == CHANNEL_OK && p.type == MSG_SHUTDOWN))
+			_exit(0);
+		if (r != CHANNEL_OK || p.type != MSG_LISTEN_PORT || c->role != ROLE_NETPROC)
+			fail(c, "waiting for GO", result_text(r));
+		if (((const struct msg_listen_port *)packet_message(&p, 0))->port > UINT16_MAX)
+			fail(c, "LISTEN_PORT", "there is no such port");
+		c->listen_port = ((const struct msg_listen_port *)packet_message(&p, 0))->port;
+	}
+}
+
 void compartment_lock(struct compartment *c)
 {
 	struct msg_ready ready = { 0 };
-	struct packet p;
-	enum channel_result r;
 
 	if (!landlocked)
 		compartment_landlock(c, -1);
@@ -235,11 +253,7 @@ void compartment_lock(struct compartment *c)
 	sandbox_end(c->role, &c->walls);
 	ready.walls = c->walls;
 	say(c, MSG_READY, &ready);
-	r = channel_wait(&c->control, &p, PARENT_MS);
-	if (r == CHANNEL_CLOSED || (r == CHANNEL_OK && p.type == MSG_SHUTDOWN))
-		_exit(0);
-	if (r != CHANNEL_OK || p.type != MSG_GO)
-		fail(c, "waiting for GO", result_text(r));
+	wait_for_go(c);
 }
 
 void compartment_hear(struct compartment *c, const struct permit *table, size_t rows, const uint32_t *state, void *self)

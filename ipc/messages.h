@@ -58,6 +58,14 @@ struct net_addr {
 	uint8_t ip[16]; /* network order */
 };
 
+/* An address of family 4 or 6 whose unused bytes are 0, as all that cross a wall must be. */
+static inline bool net_addr_is_sound(const struct net_addr *a)
+{
+	static const uint8_t zero[12];
+
+	return a->family == 6 || (a->family == 4 && memcmp(a->ip + 4, zero, sizeof zero) == 0);
+}
+
 #define HOST_MAX 256u    /* bytes of a host name with its NUL */
 #define LOG_TEXT_MAX 480u
 #define IFNAME_MAX 16u
@@ -340,7 +348,8 @@ struct msg_resolved {
 
 /* ---- dialer -> parent ---- */
 struct msg_dialer_stats {
-	uint32_t dialed, connected, failed, refused;
+	uint32_t dialed, connected, failed, refused; /* refused: by the policy, also of those that connected to us */
+	uint32_t accepted, turned_away; /* connected to us: handed over; closed at once, by the policy or a limit */
 };
 
 /* ---- parent <-> launcher ---- */

@@ -148,6 +148,8 @@ const struct policy_row policy_rows[] = {
 	ALLOW(DIALER, socket, "peers, trackers, web seeds", IS(0, AF_INET), WITH(1, SOCK_STREAM, SOCK_BITS), WITHIN(2, IPPROTO_TCP)),
 	ALLOW(DIALER, socket, "peers, trackers, web seeds", IS(0, AF_INET6), WITH(1, SOCK_STREAM, SOCK_BITS), WITHIN(2, IPPROTO_TCP)),
 	ALLOW(DIALER | RESOLVER, connect, "what they are for"),
+	/* It listens before the lock: no row for listen. */
+	ALLOW(DIALER, accept4, "who connects to us: never blocking, never inherited", IS(3, SOCK_NONBLOCK | SOCK_CLOEXEC)),
 	ALLOW(DIALER | RESOLVER, bind, "--bind ADDRESS; libc's netlink socket"),
 	ALLOW(DIALER, setsockopt, "clamped buffers", IS(1, SOL_SOCKET), IS(2, SO_RCVBUF)),
 	ALLOW(DIALER, setsockopt, "clamped buffers", IS(1, SOL_SOCKET), IS(2, SO_SNDBUF)),

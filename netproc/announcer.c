@@ -395,6 +395,11 @@ static void pump(void *arg)
 	sleep_until_due(a);
 }
 
+void announcer_set_port(struct announcer *a, uint16_t port)
+{
+	a->o.port = port;
+}
+
 void announcer_start(struct announcer *a)
 {
 	uint64_t uploaded = 0, downloaded = 0, left = 0;

@@ -35,6 +35,9 @@ struct announcer *announcer_new(struct loop *l, struct http *http, const struct 
 	const uint8_t peer_id[20], const struct announcer_hooks *hooks);
 void announcer_free(struct announcer *a);
 
+/* What is told from now on: where others can connect to us. */
+void announcer_set_port(struct announcer *a, uint16_t port);
+
 /* Announces begin; "started" goes to whoever answers first (BEP 12). */
 void announcer_start(struct announcer *a);
 

@@ -111,7 +111,7 @@ uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, bool 
 	if (i == NO_CANDIDATE)
 		return i;
 	/* An id names its place and how often the table gave a place away: a late blame never hits a newcomer. */
-	c->generation = (c->generation + 1) & 0xfffff;
+	c->generation = (c->generation + 1) & 0x7ffff;
 	c->all[i] = (struct candidate){ .addr = *addr, .id = (c->generation << 12 | i) + 1, .state = CANDIDATE_IDLE, .forced = forced,
 					.next_ms = now_ms };
 	c->next[i] = c->bucket[b];

@@ -2,8 +2,8 @@
  * candidates.h - the addresses of a swarm that we know: a pure core.
  *
  * Whom to dial next, when to try again, whom never.  At most CANDIDATES_MAX
- * addresses, whatever trackers send.  Each has an id, never 0, that stays the
- * same over reconnects: blame is by id.
+ * addresses, whatever trackers send.  Each has an id, above 0 and at most 2^31,
+ * that stays the same over reconnects: blame is by id.
  */
 #ifndef NETPROC_CANDIDATES_H
 #define NETPROC_CANDIDATES_H

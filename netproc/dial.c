@@ -29,6 +29,8 @@ struct dials {
 	struct loop_source source;
 	struct place places[DIALS_MAX];
 	uint32_t refused;
+	incoming_fn on_incoming; /* NULL: nobody wants them yet */
+	void *incoming_arg;
 	uint32_t state; /* of the permit table: one state only */
 };
 
@@ -98,9 +100,23 @@ static int on_failed(void *self, const void *message, int fd)
 	return 0;
 }
 
+static int on_incoming(void *self, const void *message, int fd)
+{
+	struct dials *d = self;
+	const struct msg_incoming *m = message;
+	bool sound = net_addr_is_sound(&m->addr) && net_addr_is_sound(&m->local);
+
+	if (sound && d->on_incoming)
+		d->on_incoming(d->incoming_arg, fd, &m->addr, &m->local);
+	else
+		close(fd);
+	return sound ? 0 : -1;
+}
+
 static const struct permit permits[] = {
 	{ MSG_DIALED, 1, on_dialed },
 	{ MSG_DIAL_FAILED, 1, on_failed },
+	{ MSG_INCOMING, 1, on_incoming },
 };
 
 /* The dialer is gone, or (why) broke the contract: whoever waits is told so.  The parent replaces both of us. */
@@ -159,6 +175,12 @@ struct dials *dials_new(struct loop *l, int fd, uint32_t epoch)
 	if (loop_add(l, &d->source, fd, EPOLLIN, ready, d) < 0)
 		bug("no room for the dialer in the loop");
 	return d;
+}
+
+void dials_on_incoming(struct dials *d, incoming_fn fn, void *arg)
+{
+	d->on_incoming = fn;
+	d->incoming_arg = arg;
 }
 
 void dials_free(struct dials *d)

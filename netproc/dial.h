@@ -1,5 +1,6 @@
 /*
- * dial.h - netproc's side of the dialer: asks for connections, gets sockets.
+ * dial.h - netproc's side of the dialer: asks for connections, gets sockets;
+ * also those of who connected to us.
  *
  * A request is embedded in what wants the connection.  Its `done` is called
  * exactly once, from the loop, unless it is cancelled first.
@@ -25,6 +26,14 @@ struct dial_request {
 
 /* Takes the channel's descriptor. */
 struct dials *dials_new(struct loop *l, int fd, uint32_t epoch);
+
+/*
+ * Whom to give those that connect to us: fd is non-blocking, and the callee's;
+ * local is this end's address.  Until then they are closed.
+ */
+typedef void (*incoming_fn)(void *arg, int fd, const struct net_addr *addr, const struct net_addr *local);
+void dials_on_incoming(struct dials *d, incoming_fn fn, void *arg);
+
 /* Tells nobody. */
 void dials_free(struct dials *d);
 

@@ -154,7 +154,29 @@ static void on_goodbye(void *arg)
 	n->done = true;
 }
 
+static void on_incoming(void *arg, int fd, const struct net_addr *addr, const struct net_addr *local)
+{
+	struct net *n = arg;
+
+	(void)local;
+	swarm_add_incoming(n->swarm, fd, addr);
+}
+
 /* ---- from the parent */
+
+/* The dialer was restarted: perhaps on another port.  0: on none, and trackers keep what they know. */
+static int on_listen_port(void *self, const void *message, int fd)
+{
+	struct net *n = self;
+	const struct msg_listen_port *m = message;
+
+	(void)fd;
+	if (m->port > UINT16_MAX)
+		return -1;
+	if (m->port && n->announcer)
+		announcer_set_port(n->announcer, (uint16_t)m->port);
+	return 0;
+}
 
 static int on_shutdown(void *self, const void *message, int fd)
 {
@@ -203,6 +225,7 @@ static const struct permit permits[] = {
 	{ MSG_SHUTDOWN, IN(NET_RUNNING), on_shutdown },
 	{ MSG_PEER_ADD, IN(NET_RUNNING) | IN(NET_ENDING), on_peer_add },
 	{ MSG_SETUP_FD, IN(NET_RUNNING), on_setup_fd },
+	{ MSG_LISTEN_PORT, IN(NET_RUNNING) | IN(NET_ENDING), on_listen_port },
 };
 
 static void on_control(void *arg, uint32_t events)
@@ -308,9 +331,12 @@ static void set_up(struct net *n)
 	if (wrong || n->info.h->flags & METAINFO_MAGNET)
 		refuse_form(wrong ? wrong : "a magnet");
 	make_peer_id(n);
+	if (c->listen_port)
+		c->net.port = (uint16_t)c->listen_port;
 	n->swarm = swarm_new(n->loop, n->dials, &n->slots, &n->info, &c->net, n->peer_id, &swarm_hooks);
 	if (c->net.use_trackers)
 		n->announcer = announcer_new(n->loop, n->http, &n->info, &c->net, n->peer_id, &tracker_hooks);
+	dials_on_incoming(n->dials, on_incoming, n);
 	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK]);
 }
 

@@ -1,8 +1,8 @@
 /*
  * peer.c - what each message of a peer means, and what we ask of it.
  *
- * States of a connection: connected (handshake sent), shook (theirs received,
- * joined in the picker), choking or not, dead.  A peer that is dead takes part
+ * States of a connection: connected (handshake sent, unless it connected to us),
+ * shook (theirs received, joined in the picker), choking or not, dead.  A peer that is dead takes part
  * in nothing any more and waits for swarm_reap.
  *
  * Patience: a message that is of no use costs one unit of `patience`, which
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bitfield.h"
+#include "candidates.h"
 #include "log.h"
 #include "swarm.h"
 
@@ -24,6 +25,7 @@
 #define STRIKES_MAX 16u          /* blocks that nobody asked for */
 #define BITFIELDS_MAX 3u
 #define HANDSHAKE_TIMEOUT_MS 20000u
+#define INCOMING_TIMEOUT_MS 10000u /* whoever connects has something to say */
 #define SILENCE_TIMEOUT_MS 240000u /* BEP 3: a keepalive comes every two minutes */
 #define KEEPALIVE_MS 100000u
 #define STUCK_TIMEOUT_MS 60000u
@@ -57,10 +59,18 @@ static void on_ready(void *arg, uint32_t events)
 		swarm_may_read(p);
 }
 
+static void send_handshake(struct peer *p)
+{
+	uint8_t hello[WIRE_HANDSHAKE_BYTES];
+
+	wire_put_handshake(hello, swarm_info(p->swarm)->h->info_hash, swarm_peer_id(p->swarm));
+	if (peer_put(p, hello, sizeof hello))
+		peer_flush(p);
+}
+
 struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint32_t candidate, uint32_t id, uint64_t now_ms)
 {
 	struct peer *p = calloc(1, sizeof *p);
-	uint8_t hello[WIRE_HANDSHAKE_BYTES];
 
 	if (!p) {
 		close(fd);
@@ -71,6 +81,7 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 	p->swarm = s;
 	p->addr = *addr;
 	p->candidate = candidate;
+	p->incoming = candidate == NO_CANDIDATE;
 	p->pick.id = id;
 	p->choking = true;
 	p->patience = PATIENCE_FULL;
@@ -82,9 +93,8 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 		free(p);
 		return NULL;
 	}
-	wire_put_handshake(hello, swarm_info(s)->h->info_hash, swarm_peer_id(s));
-	if (peer_put(p, hello, sizeof hello))
-		peer_flush(p);
+	if (!p->incoming)
+		send_handshake(p);
 	return p;
 }
 
@@ -140,6 +150,8 @@ void peer_on_handshake(struct peer *p, const struct wire_handshake *h)
 	if (!swarm_admit(p))
 		return;
 	p->shook = true;
+	if (p->incoming)
+		send_handshake(p);
 	picker_join(swarm_picker(p->swarm), &p->pick);
 	send_greeting(p);
 	log_line(LOG_DETAIL, TOPIC_PEER, "%s: connected", peer_text(p));
@@ -489,7 +501,7 @@ void peer_tick(struct peer *p, uint64_t now)
 
 	refill_patience(p, now);
 	if (!p->shook) {
-		if (!held && now - p->connected_ms > HANDSHAKE_TIMEOUT_MS)
+		if (!held && now - p->connected_ms > (p->incoming ? INCOMING_TIMEOUT_MS : HANDSHAKE_TIMEOUT_MS))
 			swarm_drop(p, DROP_TIMEOUT, "no handshake");
 		return;
 	}

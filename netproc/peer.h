@@ -73,7 +73,7 @@ struct peer {
 	struct loop_source source;
 	int fd; /* owned */
 	struct net_addr addr;
-	uint32_t candidate; /* index of its address in swarm's table */
+	uint32_t candidate; /* index of its address in swarm's table; NO_CANDIDATE: it connected to us */
 	uint8_t peer_id[20];
 	char client[64];    /* printable */
 	struct peer_rx rx;
@@ -82,6 +82,7 @@ struct peer {
 	bool dead;
 	bool waits; /* in swarm's queue for slots */
 	struct peer *next_waiting;
+	bool incoming;      /* it connected to us, and says first what it wants */
 	bool shook;         /* handshake received */
 	bool fast, extended; /* both sides offered it */
 	bool choking;       /* it chokes us */
@@ -95,7 +96,7 @@ struct peer {
 	uint64_t received_bytes;
 };
 
-/* Takes fd.  NULL when there is no memory or no place in the loop (fd is closed). */
+/* candidate: NO_CANDIDATE for one that connected to us.  Takes fd.  NULL when there is no memory or no place in the loop (fd is closed). */
 struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint32_t candidate, uint32_t id, uint64_t now_ms);
 /* At the end of the turn only. */
 void peer_free(struct peer *p);

@@ -16,6 +16,7 @@
 #define FLUSH_US 1000u
 #define USELESS_AFTER_MS 120000u
 #define FEW_PEERS 30u
+#define AT_ONCE_MS 10000u
 
 struct picker *swarm_picker(struct swarm *s) { return s->picker; }
 struct disk *swarm_disk(struct swarm *s) { return s->disk; }
@@ -70,6 +71,17 @@ void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 	s->connect = true;
 }
 
+/*
+ * Of two that dialled each other at once, the connection stays that the one with
+ * the greater id made: so both ends keep the same one.
+ */
+static bool takes_its_place(const struct swarm *s, const struct peer *p, const struct peer *o)
+{
+	bool ours = memcmp(s->peer_id, p->peer_id, sizeof s->peer_id) > 0;
+
+	return p->incoming != o->incoming && p->incoming != ours && loop_now(s->loop) - o->connected_ms < AT_ONCE_MS;
+}
+
 bool swarm_admit(struct peer *p)
 {
 	struct swarm *s = p->swarm;
@@ -80,12 +92,16 @@ bool swarm_admit(struct peer *p)
 		return false;
 	}
 	for (i = 0; i < s->count; i++) {
-		const struct peer *o = s->peers[i];
+		struct peer *o = s->peers[i];
 
 		if (o != p && o->shook && !o->dead && !memcmp(o->peer_id, p->peer_id, 20) && o->addr.family == p->addr.family &&
 		    !memcmp(o->addr.ip, p->addr.ip, sizeof p->addr.ip)) {
-			swarm_drop(p, DROP_SELF, "a second connection to the same peer");
-			return false;
+			bool replaces = takes_its_place(s, p, o);
+
+			/* One that connected to us may leave: then it is to be dialled again. */
+			swarm_drop(replaces ? o : p, o->incoming || p->incoming ? DROP_USELESS : DROP_SELF, "a second connection to the same peer");
+			if (!replaces)
+				return false;
 		}
 	}
 	s->shaken++;
@@ -289,8 +305,10 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 	out->rate = s->rate;
 	out->peers = s->shaken;
 	out->peers_known = candidates_known(s->candidates);
-	for (i = 0; i < s->count; i++)
+	for (i = 0; i < s->count; i++) {
 		out->seeds += !s->peers[i]->dead && s->peers[i]->shook && s->peers[i]->pick.all;
+		out->incoming += !s->peers[i]->dead && s->peers[i]->shook && s->peers[i]->incoming;
+	}
 	out->banned = s->banned;
 	out->refused = dials_refused(s->dials);
 }

@@ -38,6 +38,9 @@ void swarm_add_address(struct swarm *s, const struct net_addr *addr, bool forced
 /* A peer that a tracker named by host. */
 void swarm_add_name(struct swarm *s, const char *host, uint16_t port);
 
+/* Somebody connected to us.  Takes fd. */
+void swarm_add_incoming(struct swarm *s, int fd, const struct net_addr *addr);
+
 /* After each turn of the loop: hands blocks over, asks starved peers for more, frees the dead.  `idle`: nothing else was ready. */
 void swarm_end_turn(struct swarm *s, bool idle);
 /* Whether the next turn should not wait: blocks are pending. */

@@ -13,9 +13,12 @@
 
 void swarm_disconnected(struct swarm *s, uint32_t candidate, enum drop_reason reason, bool failed)
 {
-	struct candidate *c = candidates_at(s->candidates, candidate);
+	struct candidate *c;
 	uint64_t now = loop_now(s->loop);
 
+	if (candidate == NO_CANDIDATE) /* it connected to us */
+		return;
+	c = candidates_at(s->candidates, candidate);
 	switch (reason) {
 	case DROP_SELF:
 	case DROP_BANNED:

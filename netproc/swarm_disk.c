@@ -52,9 +52,12 @@ static void ban(struct swarm *s, uint32_t id, const char *why)
 	struct peer *p;
 	char text[64];
 
+	if (id & STRANGER_ID)
+		swarm_ban_stranger(s, id, why);
 	if (!c || c->state == CANDIDATE_NEVER || c->banned)
 		return;
 	c->banned = true; /* one that is being dialled ends when its dial does */
+	strangers_ban(&s->strangers, &c->addr);
 	s->banned++;
 	log_line(LOG_INFO, TOPIC_PEER, "%s: banned: %s", net_addr_text(text, sizeof text, &c->addr), why);
 	p = c->peer;

@@ -1,15 +1,17 @@
 /*
  * swarm_state.h - what the files of the swarm share; nobody else includes it.
  *
- *	swarm.c        its life, peers that come and go, what time brings
- *	swarm_dial.c   whom to connect to, and when again
- *	swarm_disk.c   what diskproc says: pieces, verdicts, whom they ban
- *	swarm_slots.c  memory and slots that peers share, and the queue for slots
+ *	swarm.c           its life, peers that come and go, what time brings
+ *	swarm_dial.c      whom to connect to, and when again
+ *	swarm_incoming.c  who connected to us
+ *	swarm_disk.c      what diskproc says: pieces, verdicts, whom they ban
+ *	swarm_slots.c     memory and slots that peers share, and the queue for slots
  */
 #ifndef NETPROC_SWARM_STATE_H
 #define NETPROC_SWARM_STATE_H
 
 #include "candidates.h"
+#include "strangers.h"
 #include "swarm.h"
 
 #define DIALS_MOST 40u
@@ -29,6 +31,7 @@ struct swarm {
 	struct disk *disk;
 	struct picker *picker;
 	struct candidates *candidates;
+	struct strangers strangers;
 	const struct slots *slots;
 	const struct metainfo *info;
 	struct msg_net_options options;
@@ -63,6 +66,11 @@ void swarm_disconnected(struct swarm *s, uint32_t candidate, enum drop_reason re
 /* Dials while there is room for peers and somebody to dial. */
 void swarm_connect_more(struct swarm *s);
 void swarm_cancel_dials(struct swarm *s);
+
+/* swarm_incoming.c */
+
+/* It sent wrong data: whoever comes from its host is refused from now on. */
+void swarm_ban_stranger(struct swarm *s, uint32_t id, const char *why);
 
 /* swarm_disk.c */
 extern const struct disk_hooks swarm_disk_hooks; /* arg is left to be set */

@@ -205,7 +205,7 @@ static const struct {
 } holdings[ROLE_COUNT] = {
 	[ROLE_INSPECT] = { KEPT(FORM) | KEPT(INPUT) | KEPT(TEXT), 0, 0 }, /* read and written after GO */
 	[ROLE_RESOLVER] = { KEPT(RESOLVE), 1, 1 },                      /* an eventfd: its threads have answers */
-	[ROLE_DIALER] = { KEPT(DIAL) | KEPT(RESOLVE), 1, 1 },            /* a netlink socket: asks for routes */
+	[ROLE_DIALER] = { KEPT(DIAL) | KEPT(RESOLVE), 1, 1 },            /* a netlink socket: asks for routes; what listens is counted apart */
 	/* Two epolls: peers, and all others.  libcurl's way to wake itself: a pair of sockets, an eventfd, or none. */
 	[ROLE_NETPROC] = { KEPT(DISK) | KEPT(DIAL), 2, 4 },
 	/* The form is mapped after GO, so are the slots; an eventfd: its threads have results. */
@@ -220,9 +220,10 @@ static uint32_t ones(uint64_t bits)
 /* Whether it holds what its role may, as it says; otherwise *why tells. */
 static bool holdings_are_right(const struct child *c, char *why, size_t room)
 {
-	uint32_t base = 4 + ones(c->given & holdings[c->role].keeps), least = base + holdings[c->role].least, most = base + holdings[c->role].most;
+	uint32_t base = 4 + ones(c->given & holdings[c->role].keeps) + c->listens, least = base + holdings[c->role].least;
+	uint32_t most = base + holdings[c->role].most;
 	/* A number once taken by what was passed and closed may stay unused, but none is far above. */
-	uint32_t numbers = 4 + ones(c->given) + holdings[c->role].most;
+	uint32_t numbers = 4 + ones(c->given) + c->listens + holdings[c->role].most;
 
 	if (c->fd_count >= least && c->fd_count <= most && ones(c->fd_map) == c->fd_count && (c->fd_map & 15) == 15 && !(c->fd_map >> numbers))
 		return true;

@@ -58,6 +58,8 @@ struct child {
 	uint32_t walls;
 	uint32_t fd_count; /* descriptors that it holds, as it says in READY */
 	uint64_t fd_map;   /* and which of 0..63 */
+	bool told_listening;
+	uint32_t listens;  /* sockets that others connect to, as it said before READY */
 	uint32_t given;  /* bits of enum setup_fd: passed since it was started */
 	uint32_t stale;  /* of those: the other end is gone, a new one is to be passed while it RUNs */
 	uint64_t deadline_ms; /* of its state; 0: none */

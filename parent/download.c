@@ -393,6 +393,8 @@ static void go_all(struct download *d)
 
 		if (c->state != CHILD_HELD)
 			continue;
+		if (c->role == ROLE_NETPROC)
+			feed_listen_port(d);
 		child_go(c);
 		for (k = 0; k < d->x->o->peer_count && c->role == ROLE_NETPROC; k++) {
 			struct msg_peer_add m = { .addr = d->x->o->peers[k] };

@@ -72,6 +72,7 @@ struct download {
 	uint32_t restart_count;
 	struct msg_inspected inspected;
 	bool inspect_answered;
+	uint16_t port;      /* on which others can connect to it; 0: none */
 	struct msg_net_stats net;
 	struct msg_disk_progress disk;
 	uint64_t wasted_before; /* of netprocs that died */

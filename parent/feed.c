@@ -21,6 +21,7 @@
 #define CONNECT_TIMEOUT_MS 10000u
 #define DIALS_IN_FLIGHT 64u
 #define DIALS_PER_SECOND 30u
+#define ACCEPTS_PER_SECOND 30u
 #define REQUEST_TIMEOUT_MS 60000u
 #define NUMWANT_MAX 200u
 #define DISK_OPEN_FILES 128u
@@ -202,7 +203,7 @@ static void send_net_options(struct download *d, struct child *c)
 		.max_peers = max_u32(1, o->max_peers / share),
 		.numwant = min_u32(NUMWANT_MAX, max_u32(1, o->max_peers / share)),
 		.request_timeout_ms = REQUEST_TIMEOUT_MS,
-		.port = o->port,
+		.port = o->port_first,
 		.verbose = (uint8_t)o->verbose,
 		.use_trackers = o->trackers,
 		.use_ipv4 = o->use_ipv4,
@@ -240,6 +241,12 @@ static void send_dialer_options(struct download *d, struct child *c)
 		.dials_per_second = DIALS_PER_SECOND,
 		.receive_buffer = RECEIVE_BUFFER,
 		.send_buffer = SEND_BUFFER,
+		.port_first = o->listen ? o->port_first : 0,
+		.port_last = o->listen ? o->port_last : 0,
+		/* A source address of one family rules the other out. */
+		.listen4 = o->use_ipv4 && (o->bind4.family || !o->bind6.family),
+		.listen6 = o->use_ipv6 && (o->bind6.family || !o->bind4.family),
+		.accepts_per_second = ACCEPTS_PER_SECOND,
 	};
 	uint32_t i;
 
@@ -252,6 +259,13 @@ static void send_dialer_options(struct download *d, struct child *c)
 
 		child_send(c, MSG_ALLOW_ADDR, &a);
 	}
+}
+
+void feed_listen_port(struct download *d)
+{
+	struct msg_listen_port m = { .port = d->port };
+
+	child_send(&d->child[ROLE_NETPROC], MSG_LISTEN_PORT, &m);
 }
 
 /* Gives `what` if it is there. */

@@ -25,6 +25,9 @@ bool feed_on_pair(struct download *d, const struct launcher_answer *a);
 /* Whether these two roles have a channel between them; *epoch is that of the present one. */
 bool feed_has_edge(const struct download *d, enum role a, enum role b, uint32_t *epoch);
 
+/* Tells netproc the port on which others can connect to us: before its GO, and when it has changed. */
+void feed_listen_port(struct download *d);
+
 /* Gives everybody what can be given now. */
 void feed_all(struct download *d);
 

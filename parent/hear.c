@@ -171,15 +171,65 @@ static int on_disk_error(void *self, const void *message, int fd)
 	return 0;
 }
 
+/* No port: a failure when the user asked for one, unless the download runs already. */
+static void cannot_listen(struct download *d)
+{
+	const struct options *o = d->x->o;
+	char ports[32];
+
+	snprintf(ports, sizeof ports, o->port_first == o->port_last ? "port %u" : "ports %u to %u", o->port_first, o->port_last);
+	if (o->port_given && d->state < DOWNLOAD_RUNNING)
+		download_fail(d, STATUS_FAILED, "cannot listen on %s: taken or not permitted; see --port and --no-listen", ports);
+	else
+		screen_warn("%s: cannot listen on %s: nobody can connect to us", d->name, ports);
+}
+
+static int on_listening(void *self, const void *message, int fd)
+{
+	const struct msg_listening *m = message;
+	struct child *c = self;
+	struct download *d = download_of(c);
+	const struct options *o = d->x->o;
+	uint16_t port = m->port4 ? m->port4 : m->port6;
+	char line[64];
+	int n;
+
+	(void)fd;
+	if (c->told_listening || (m->port4 && m->port6 && m->port4 != m->port6) || (port && !o->listen) ||
+	    (port && (port < o->port_first || port > o->port_last)))
+		return -1;
+	c->told_listening = true;
+	c->listens = (m->port4 ? 1u : 0u) + (m->port6 ? 1u : 0u);
+	d->port = port;
+	if (!port && o->listen)
+		cannot_listen(d);
+	/* Otherwise before its GO. */
+	if (d->child[ROLE_NETPROC].state == CHILD_RUNNING)
+		feed_listen_port(d);
+	if (!port)
+		return 0;
+	json_begin("listening", d->index);
+	json_number("port", port);
+	json_bool("ipv4", m->port4 != 0);
+	json_bool("ipv6", m->port6 != 0);
+	json_end();
+	if (o->json)
+		return 0;
+	n = snprintf(line, sizeof line, "listening on port %u (%s)", port, !m->port6 ? "IPv4" : !m->port4 ? "IPv6" : "IPv4 and IPv6");
+	screen_log(c->source, ROLE_DIALER, LOG_DETAIL, TOPIC_DIAL, line, (size_t)n);
+	return 0;
+}
+
 static int on_dialer_stats(void *self, const void *message, int fd)
 {
 	const struct msg_dialer_stats *m = message;
 	struct child *c = self;
-	char line[160];
+	char line[200];
 	int n;
 
 	(void)fd;
-	n = snprintf(line, sizeof line, "%u dialled, %u connected, %u failed, %u refused by the policy", m->dialed, m->connected, m->failed, m->refused);
+	n = snprintf(line, sizeof line, "%u dialled, %u connected, %u failed, %u refused by the policy; %u accepted, %u turned away", m->dialed, m->connected,
+		     m->failed, m->refused, m->accepted, m->turned_away);
 	screen_log(c->source, ROLE_DIALER, LOG_TRACE, TOPIC_DIAL, line, (size_t)n);
 	return 0;
 }
@@ -226,6 +276,7 @@ static const struct permit resolver_permits[] = {
 static const struct permit dialer_permits[] = {
 	CHILD_PERMITS,
 	ACCUSE,
+	{ MSG_LISTENING, CHILD_IN(CHILD_LOCKING), on_listening },
 	{ MSG_DIALER_STATS, CHILD_WORKING, on_dialer_stats },
 };
 static const struct permit netproc_permits[] = {

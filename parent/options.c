@@ -16,6 +16,14 @@
 #include "log.h"
 #include "metainfo.h"
 
+/*
+ * The range without --port: somewhere in IANA's dynamic ports (RFC 6335), so that
+ * neither the number nor its return says who this is; some, since a few may be taken.
+ */
+#define PORT_LEAST 49152u
+#define PORT_MOST 65535u
+#define PORTS_TRIED 64u
+
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 
 enum option_id {
@@ -31,6 +39,7 @@ enum option_id {
 	OPT_MAX_PIECES,
 	OPT_MAX_TORRENT_SIZE,
 	OPT_MEMORY,
+	OPT_NO_LISTEN,
 	OPT_NO_PROGRESS,
 	OPT_NO_TRACKERS,
 	OPT_PEER,
@@ -59,6 +68,7 @@ static const struct option long_options[] = {
 	{ "max-pieces", required_argument, NULL, OPT_MAX_PIECES },
 	{ "max-torrent-size", required_argument, NULL, OPT_MAX_TORRENT_SIZE },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "no-listen", no_argument, NULL, OPT_NO_LISTEN },
 	{ "no-progress", no_argument, NULL, OPT_NO_PROGRESS },
 	{ "no-trackers", no_argument, NULL, OPT_NO_TRACKERS },
 	{ "peer", required_argument, NULL, OPT_PEER },
@@ -99,7 +109,9 @@ static const char help[] =
 	"      --system-dns          with --bind INTERFACE: resolve names by the system all the same\n"
 	"  -4, --ipv4                IPv4 only\n"
 	"  -6, --ipv6                IPv6 only\n"
-	"      --port N              port announced to trackers (default: 6881)\n"
+	"      --port N|N-M          let peers connect to this port, or the first that is free, one for each\n"
+	"                            SOURCE (default: chosen at random from 49152 to 65535)\n"
+	"      --no-listen           let no peer connect to us\n"
 	"      --no-trackers         announce to no tracker\n"
 	"      --ca-file FILE        certificate authorities for https (default: those of the system)\n"
 	"      --anonymous           name no client to peers and trackers\n"
@@ -353,11 +365,28 @@ static bool take_net(struct parse *p, const char *value)
 	return true;
 }
 
+/* "6881", "6881-6999": a port or a range of them. */
+static bool take_port(struct parse *p, const char *value)
+{
+	struct options *o = p->o;
+	uint64_t first, last;
+	const char *rest;
+
+	if (!digits(value, 65535, &first, &rest) || !first)
+		return refuse_value(p, OPT_PORT, value, "a port from 1 to 65535, or a range such as 6881-6999");
+	last = first;
+	if (*rest && (*rest != '-' || !number(rest + 1, first, 65535, &last)))
+		return refuse_value(p, OPT_PORT, value, "a port from 1 to 65535, or a range such as 6881-6999");
+	o->port_first = (uint16_t)first;
+	o->port_last = (uint16_t)last;
+	o->port_given = true;
+	return true;
+}
+
 /* Options with a value. */
 static bool take_value(struct parse *p, int id, const char *value)
 {
 	struct options *o = p->o;
-	uint64_t v;
 
 	switch (id) {
 	case 'd':
@@ -389,10 +418,7 @@ static bool take_value(struct parse *p, int id, const char *value)
 	case OPT_PEER:
 		return take_peer(p, value);
 	case OPT_PORT:
-		if (!number(value, 1, 65535, &v))
-			return refuse_value(p, id, value, "a port from 1 to 65535");
-		o->port = (uint16_t)v;
-		return true;
+		return take_port(p, value);
 	case OPT_STATE_DIR:
 		if (!*value)
 			return refuse(p, "--state-dir: the name of the directory is empty");
@@ -433,6 +459,9 @@ static void take_flag(struct options *o, int id)
 		return;
 	case OPT_JSON:
 		o->json = true;
+		return;
+	case OPT_NO_LISTEN:
+		o->listen = false;
 		return;
 	case OPT_NO_PROGRESS:
 		o->progress = false;
@@ -476,12 +505,16 @@ static bool refuse_option(struct parse *p, int c, const char *word)
 static void defaults(struct options *o)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t chance;
 
 	memset(o, 0, sizeof *o);
+	random_bytes(&chance, sizeof chance);
 	o->command = COMMAND_GET;
 	o->dir = ".";
 	o->use_ipv4 = o->use_ipv6 = true;
-	o->port = 6881;
+	o->listen = true;
+	o->port_first = (uint16_t)(PORT_LEAST + chance % (PORT_MOST - PORT_LEAST + 2 - PORTS_TRIED));
+	o->port_last = (uint16_t)(o->port_first + PORTS_TRIED - 1);
 	o->max_peers = 200;
 	o->memory_bytes = 64u << 20;
 	o->trackers = true;
@@ -564,6 +597,8 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		(void)take_words(&p, argc - optind, argv + optind);
 	if (!p.bad && !o->use_ipv4 && !o->use_ipv6)
 		(void)refuse(&p, "-4 and -6 exclude each other");
+	if (!p.bad && o->listen && (uint32_t)(o->port_last - o->port_first) + 1 < o->source_count)
+		(void)refuse(&p, "--port: %u SOURCEs need a port each", o->source_count);
 	if (!p.bad && o->system_dns && !o->bind_interface[0])
 		(void)refuse(&p, "--system-dns goes with --bind INTERFACE");
 	if (!p.bad && !o->ca_file && access(SYSTEM_CA, R_OK) == 0)

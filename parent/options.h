@@ -45,7 +45,9 @@ struct options {
 	struct net_addr bind4, bind6;    /* family 0: any */
 	bool system_dns;
 	bool use_ipv4, use_ipv6;
-	uint16_t port;
+	bool listen;
+	uint16_t port_first, port_last; /* to listen on, one for each SOURCE; without `listen`: the first is what trackers are told */
+	bool port_given;                /* by --port: to have none of them is a failure */
 	uint32_t max_peers;
 	uint64_t memory_bytes;
 	uint32_t timeout_s; /* 0: never */

@@ -20,7 +20,8 @@ bool peers_from_http(const struct metainfo *m, const struct options *o)
 
 const char *peers_from_nowhere(const struct metainfo *m, const struct options *o)
 {
-	if (o->peer_count || peers_from_http(m, o))
+	/* A port that the user chose is one that others may have been told. */
+	if (o->peer_count || peers_from_http(m, o) || (o->listen && o->port_given))
 		return NULL;
 	return o->trackers ? "the torrent names no HTTP tracker, and there is no --peer" : "there is --no-trackers, and no --peer";
 }

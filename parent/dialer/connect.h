@@ -1,5 +1,5 @@
 /*
- * connect.h - making one socket: bound, clamped, and then connecting.
+ * connect.h - making one socket: bound, clamped, and then connecting or listening.
  *
  * What the user chose with --bind holds here for every socket, or there is no
  * socket.  Nothing in this compartment ever reads from one.
@@ -24,5 +24,15 @@ int connect_result(int fd) MUST_CHECK;
 
 /* This end's address.  False when it has none, or it is the other end's too (TCP can connect a socket to itself). */
 bool connect_local(int fd, const struct net_addr *to, struct net_addr *local) MUST_CHECK;
+
+/*
+ * The same, listening on `port`.  Before the lock.  -1 with errno: EADDRINUSE,
+ * EACCES; EAFNOSUPPORT or EADDRNOTAVAIL when the machine lacks the family or the
+ * address.
+ */
+int listen_socket(const struct msg_dialer_options *o, uint8_t family, uint16_t port, int *interface) MUST_CHECK;
+
+/* One that has connected to a listening socket, clamped as that is; non-blocking.  -1 with errno, EAGAIN: there is none. */
+int accept_socket(int listening, struct net_addr *from) MUST_CHECK;
 
 #endif

@@ -37,7 +37,10 @@ void dialer_init(struct dialer *d, const struct msg_dialer_options *o)
 	d->options.dials_per_second = clamp(o->dials_per_second ? o->dials_per_second : 30, 1, 10000);
 	d->egress.only4 = o->bind4.family && !o->bind6.family;
 	d->egress.only6 = o->bind6.family && !o->bind4.family;
-	limits_init(&d->limits, d->options.dials_per_second);
+	d->options.accepts_per_second = clamp(o->accepts_per_second ? o->accepts_per_second : 30, 1, 10000);
+	limits_init(&d->limits, &limits_of_dials, d->options.dials_per_second);
+	limits_init(&d->accepts, &limits_of_accepts, d->options.accepts_per_second);
+	d->listeners[0].fd = d->listeners[1].fd = -1;
 	d->routes.fd = -1;
 	d->resolver.fd = -1;
 	TAILQ_INIT(&d->waiting);
@@ -101,18 +104,47 @@ static void note(struct dial *r, enum dial_failure reason, int error, const stru
 	r->last = *addr;
 }
 
-static void refused(struct dialer *d, struct dial *r, const struct net_addr *a, enum egress_verdict v)
+void dialer_log_refusal(struct dialer *d, const char *what, const struct net_addr *a, const char *why)
 {
 	char text[64];
 
-	d->stats.refused++;
-	note(r, DIAL_REFUSED_BY_POLICY, (int)v, a);
 	if (d->now_ms / 1000 != d->lines_ms) {
 		d->lines_ms = d->now_ms / 1000;
 		d->lines = 0;
 	}
 	if (d->lines++ < REFUSALS_LOGGED)
-		log_line(LOG_DETAIL, TOPIC_DIAL, "refused %s: %s", net_addr_text(text, sizeof text, a), egress_verdict_name(v));
+		log_line(LOG_DETAIL, TOPIC_DIAL, "%s %s: %s", what, net_addr_text(text, sizeof text, a), why);
+}
+
+static void refused(struct dialer *d, struct dial *r, const struct net_addr *a, enum egress_verdict v)
+{
+	d->stats.refused++;
+	note(r, DIAL_REFUSED_BY_POLICY, (int)v, a);
+	dialer_log_refusal(d, "refused", a, egress_verdict_name(v));
+}
+
+int dialer_ask_routes(struct dialer *d, const struct net_addr *a, int interface, enum egress_verdict *v)
+{
+	const struct net_addr *from = a->family == 4 ? &d->options.bind4 : &d->options.bind6;
+	struct route_query q = { .to = a };
+	bool bound = d->options.bind_interface[0] != 0;
+	int error;
+
+	/* First as any socket would go: own and attached networks are refused by whatever way they would be reached. */
+	error = routes_ask(&d->routes, &q, v);
+	if (error == 0 && *v != EGRESS_OK)
+		return 0;
+	/* Then as this one goes.  Its interface may have a route where there is no other; before there is a socket that is not known. */
+	if (bound && !interface) {
+		*v = EGRESS_OK;
+		return 0;
+	}
+	if (bound || from->family) {
+		q.interface = interface;
+		q.from = from;
+		error = routes_ask(&d->routes, &q, v);
+	}
+	return error;
 }
 
 /*
@@ -121,41 +153,16 @@ static void refused(struct dialer *d, struct dial *r, const struct net_addr *a, 
  */
 static bool may_dial(struct dialer *d, struct dial *r, const struct net_addr *a, int interface)
 {
-	const struct net_addr *from = a->family == 4 ? &d->options.bind4 : &d->options.bind6;
-	struct route_query q = { .to = a };
 	enum egress_verdict v = egress_judge(&d->egress, a, r->listed);
-	bool bound = d->options.bind_interface[0] != 0;
-	int error;
+	int error = 0;
 
-	if (v != EGRESS_OK) {
-		refused(d, r, a, v);
-		return false;
-	}
-	if (egress_is_allowed(&d->egress, a))
-		return true;
-	/* First as any socket would go: own and attached networks are refused by whatever way they would be reached. */
-	error = routes_ask(&d->routes, &q, &v);
-	if (error == 0 && v != EGRESS_OK) {
-		refused(d, r, a, v);
-		return false;
-	}
-	/* Then as this one goes.  Its interface may have a route where there is no other; before there is a socket that is not known. */
-	if (bound && !interface)
-		return true;
-	if (bound || from->family) {
-		q.interface = interface;
-		q.from = from;
-		error = routes_ask(&d->routes, &q, &v);
-	}
-	if (error) {
+	if (v == EGRESS_OK && !egress_is_allowed(&d->egress, a))
+		error = dialer_ask_routes(d, a, interface, &v);
+	if (error)
 		note(r, DIAL_FAILED, error, a);
-		return false;
-	}
-	if (v != EGRESS_OK) {
+	else if (v != EGRESS_OK)
 		refused(d, r, a, v);
-		return false;
-	}
-	return true;
+	return !error && v == EGRESS_OK;
 }
 
 /* Into the race with those of `addrs` that may be dialled; ends r when there is none. */

@@ -1,9 +1,10 @@
 /*
  * dialer.h - the dialer as a whole: who asks, what is waiting, what flies.
  *
- *	serve.c   packets -> requests: checks what netproc and the resolver say
- *	dial.c    the life of a request, from its admission to its one answer
- *	main.c    set-up and the loop
+ *	serve.c     packets -> requests: checks what netproc and the resolver say
+ *	dial.c      the life of a request, from its admission to its one answer
+ *	incoming.c  who connects to us: judged, and handed over or closed
+ *	main.c      set-up and the loop
  *
  * All of it is one struct of fixed size: nothing grows with what netproc asks.
  */
@@ -73,11 +74,18 @@ struct attempt {
 	uint64_t deadline_ms;
 };
 
+/* A socket that listens. */
+struct listener {
+	int fd;        /* owned; -1: none */
+	uint16_t port;
+	int interface; /* that it is bound to, 0: none */
+};
+
 struct dialer {
 	struct msg_dialer_options options;
 	struct egress egress;
 	struct routes routes;
-	struct limits limits;
+	struct limits limits, accepts;
 	struct names names;
 	struct channel *control; /* borrowed */
 	struct channel resolver; /* fd -1: gone */
@@ -85,6 +93,9 @@ struct dialer {
 	bool shutdown;
 	bool told_no_names;      /* the line about --bind and names was logged */
 	struct client clients[CLIENTS_MAX];
+	struct client *newest;   /* gets who connects to us; NULL: gone */
+	struct listener listeners[2]; /* IPv4, IPv6 */
+	uint64_t accept_after_ms; /* a pause: no descriptors are left */
 	struct dial_list waiting, spare;
 	struct dial dials[DIALS_MAX];
 	struct attempt attempts[IN_FLIGHT_MAX];
@@ -124,6 +135,30 @@ void dials_turn(struct dialer *d);
 
 /* When dials_turn() has something to do; UINT64_MAX: never. */
 uint64_t dials_deadline(const struct dialer *d);
+
+/*
+ * What the kernel's routes say of `a` (EGRESS_OK, OWN, ATTACHED, RESERVED) for a
+ * socket that is bound to `interface`, 0 before there is one.  0, or an errno.
+ */
+int dialer_ask_routes(struct dialer *d, const struct net_addr *a, int interface, enum egress_verdict *v) MUST_CHECK;
+
+/* A line about somebody who was refused: a few a second. */
+void dialer_log_refusal(struct dialer *d, const char *what, const struct net_addr *a, const char *why);
+
+/* ---- incoming.c */
+
+/* Before the lock: listens on the first port of the range that is free in all families there are; or on none. */
+void listeners_open(struct dialer *d);
+void listeners_close(struct dialer *d);
+
+/* Whether somebody may be accepted now: netproc takes what it is given, and no pause is on. */
+bool listeners_are_served(const struct dialer *d);
+
+/* It polls as readable: accepts a few. */
+void listener_ready(struct dialer *d, struct listener *l);
+
+/* When a pause ends; UINT64_MAX: there is none. */
+uint64_t listeners_deadline(const struct dialer *d);
 
 /* ---- serve.c ---- */
 

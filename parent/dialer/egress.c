@@ -83,13 +83,6 @@ static bool in_prefix(const uint8_t *ip, const uint8_t *prefix, uint32_t bits)
 	return !rest || (uint8_t)((ip[whole] ^ prefix[whole]) >> (8 - rest)) == 0;
 }
 
-bool net_addr_is_sound(const struct net_addr *a)
-{
-	static const uint8_t zero[12];
-
-	return a->family == 6 || (a->family == 4 && memcmp(a->ip + 4, zero, sizeof zero) == 0);
-}
-
 /* RFC 5214: an interface identifier that carries an IPv4 address, below any prefix. */
 static bool is_isatap(const uint8_t ip[16])
 {
@@ -134,24 +127,29 @@ bool egress_allow_addr(struct egress *p, const struct net_addr *addr)
 	return true;
 }
 
-static bool is_named(const struct egress *p, const struct net_addr *a)
+static bool is_named(const struct egress *p, const struct net_addr *a, bool any_port)
 {
 	uint32_t i;
 
 	for (i = 0; i < p->addr_count; i++)
-		if (same_ip(&p->addrs[i], a) && p->addrs[i].port == a->port)
+		if (same_ip(&p->addrs[i], a) && (any_port || p->addrs[i].port == a->port))
 			return true;
 	return false;
 }
 
-bool egress_is_allowed(const struct egress *p, const struct net_addr *a)
+static bool in_allowed_net(const struct egress *p, const struct net_addr *a)
 {
 	uint32_t i;
 
 	for (i = 0; i < p->net_count; i++)
 		if (p->nets[i].prefix.family == a->family && in_prefix(a->ip, p->nets[i].prefix.ip, p->nets[i].bits))
 			return true;
-	return is_named(p, a);
+	return false;
+}
+
+bool egress_is_allowed(const struct egress *p, const struct net_addr *a)
+{
+	return in_allowed_net(p, a) || is_named(p, a, false);
 }
 
 static bool url_matches(const struct egress *p, const struct metainfo_url *u, const char *host, const struct net_addr *a)
@@ -180,16 +178,29 @@ bool egress_port_is_listed(const struct egress *p, const char *host, const struc
 	return false;
 }
 
+/* The chosen source address outranks every exception: nothing leaves by another way. */
+static bool is_other_family(const struct egress *p, const struct net_addr *a)
+{
+	return (p->only4 && a->family != 4) || (p->only6 && a->family != 6);
+}
+
+enum egress_verdict egress_judge_incoming(const struct egress *p, const struct net_addr *a, bool *allowed)
+{
+	*allowed = in_allowed_net(p, a) || is_named(p, a, true);
+	if (is_other_family(p, a))
+		return EGRESS_FAMILY;
+	return *allowed ? EGRESS_OK : egress_special(a);
+}
+
 enum egress_verdict egress_judge(const struct egress *p, const struct net_addr *a, bool listed)
 {
 	enum egress_verdict v;
 
-	/* The chosen source address outranks every exception: nothing leaves by another way. */
-	if ((p->only4 && a->family != 4) || (p->only6 && a->family != 6))
+	if (is_other_family(p, a))
 		return EGRESS_FAMILY;
 	if (a->port == 0)
 		return EGRESS_PORT;
-	if (is_named(p, a))
+	if (is_named(p, a, false))
 		return EGRESS_OK;
 	v = egress_is_allowed(p, a) ? EGRESS_OK : egress_special(a);
 	if (v != EGRESS_OK)

@@ -1,5 +1,6 @@
 /*
- * egress.h - which addresses and ports may be dialled: public unicast only.
+ * egress.h - which addresses and ports may be dialled, and which may dial us:
+ * public unicast only.
  *
  * Pure: no descriptor, no clock.  What only the kernel knows (own addresses,
  * attached networks) is routes.h.  docs/threat-model.md says what it defends.
@@ -53,9 +54,6 @@ struct egress {
 bool egress_allow_net(struct egress *p, const struct msg_allow_net *net) MUST_CHECK;
 bool egress_allow_addr(struct egress *p, const struct net_addr *addr) MUST_CHECK;
 
-/* An address of family 4 or 6 in the shape that messages.h asks for: unused bytes zero. */
-bool net_addr_is_sound(const struct net_addr *a);
-
 /* The address alone, by IANA's registries of special-purpose addresses. */
 enum egress_verdict egress_special(const struct net_addr *a);
 
@@ -71,6 +69,13 @@ bool egress_port_is_listed(const struct egress *p, const char *host, const struc
 
 /* All but the routes.  listed: what egress_port_is_listed() said. */
 enum egress_verdict egress_judge(const struct egress *p, const struct net_addr *a, bool listed);
+
+/*
+ * The same for one that connects to us.  Its port is not judged, since it is its
+ * own choice: an address named by --peer is allowed from any.  *allowed: by the
+ * user, so that routes are not asked either.
+ */
+enum egress_verdict egress_judge_incoming(const struct egress *p, const struct net_addr *a, bool *allowed);
 
 /* The text of an IPv4 or IPv6 address (with or without brackets) into out, with `port`.  False: it is a name. */
 bool egress_literal(struct net_addr *out, const char *host, uint16_t port);

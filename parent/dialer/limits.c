@@ -9,9 +9,19 @@
  */
 #include "limits.h"
 
-void limits_init(struct limits *l, uint32_t per_second)
+const struct limit_rates limits_of_dials = {
+	.burst = 64, .addr_burst = 4, .addr_every_ms = 5000, .net_burst = 16, .net_every_ms = 1000, .addr6_bytes = 16,
+};
+
+/* Behind one IPv4 address there may be many: a household, a provider's customers. */
+const struct limit_rates limits_of_accepts = {
+	.burst = 64, .addr_burst = 8, .addr_every_ms = 4000, .net_burst = 32, .net_every_ms = 500, .addr6_bytes = 8,
+};
+
+void limits_init(struct limits *l, const struct limit_rates *rates, uint32_t per_second)
 {
 	memset(l, 0, sizeof *l);
+	l->rates = rates;
 	random_bytes(&l->seed, sizeof l->seed);
 	l->every_us = 1000000u / (per_second ? per_second : 1);
 }
@@ -66,25 +76,26 @@ static struct limit_row *row_of(struct limit_row *set, const uint8_t key[17])
 	return best;
 }
 
-uint32_t limits_take(struct limits *l, const struct net_addr *a, bool allowed, uint64_t now_us)
+uint32_t limits_take(struct limits *l, const struct net_addr *a, bool whole, uint64_t now_us)
 {
-	const uint64_t addr_us = LIMITS_ADDR_EVERY_MS * 1000ull, net_us = LIMITS_NET_EVERY_MS * 1000ull;
-	uint64_t wait = bucket_wait(l->full_us, LIMITS_BURST, l->every_us, now_us);
+	const struct limit_rates *r = l->rates;
+	const uint64_t addr_us = r->addr_every_ms * 1000ull, net_us = r->net_every_ms * 1000ull;
+	uint64_t wait = bucket_wait(l->full_us, r->burst, l->every_us, now_us);
 	uint8_t addr_key[17], net_key[17];
 	struct limit_row *addr = NULL, *net = NULL;
 
-	if (!allowed) {
-		make_key(addr_key, a, a->family == 4 ? 4 : 16);
+	if (!whole) {
+		make_key(addr_key, a, a->family == 4 ? 4 : r->addr6_bytes);
 		make_key(net_key, a, a->family == 4 ? 3 : 6);
 		addr = row_of(l->addrs[set_of(l, addr_key)], addr_key);
 		net = row_of(l->nets[set_of(l, net_key)], net_key);
-		wait = max_u64(wait, bucket_wait(addr->full_us, LIMITS_ADDR_BURST, addr_us, now_us));
-		wait = max_u64(wait, bucket_wait(net->full_us, LIMITS_NET_BURST, net_us, now_us));
+		wait = max_u64(wait, bucket_wait(addr->full_us, r->addr_burst, addr_us, now_us));
+		wait = max_u64(wait, bucket_wait(net->full_us, r->net_burst, net_us, now_us));
 	}
 	if (wait)
 		return (uint32_t)((wait + 999) / 1000);
 	l->full_us = bucket_take(l->full_us, l->every_us, now_us);
-	if (!allowed) {
+	if (!whole) {
 		memcpy(addr->key, addr_key, sizeof addr_key);
 		memcpy(net->key, net_key, sizeof net_key);
 		addr->full_us = bucket_take(addr->full_us, addr_us, now_us);

@@ -1,5 +1,5 @@
 /*
- * main.c - bulkhead-dialer: the only process that connects.
+ * main.c - bulkhead-dialer: the only process that connects, and to which others connect.
  *
  * It holds the address policy, hands over connected sockets, and reads nothing
  * from any of them.  What strangers influence here is which addresses, ports
@@ -68,6 +68,14 @@ static const void *map_form(size_t *bytes)
 	return base;
 }
 
+static void tell_listening(struct dialer *d)
+{
+	struct msg_listening m = { .port4 = d->listeners[0].port, .port6 = d->listeners[1].port };
+
+	if (channel_push(d->control, MSG_LISTENING, &m) < 0 || channel_flush(d->control) != 0)
+		fail("cannot tell the parent the port");
+}
+
 static void begin(struct dialer *d)
 {
 	const void *form = NULL;
@@ -93,6 +101,9 @@ static void begin(struct dialer *d)
 	/* No netlink socket can be made after the lock. */
 	if (routes_open(&d->routes) < 0)
 		fail("cannot ask for routes");
+	/* Nor can anything listen. */
+	listeners_open(d);
+	tell_listening(d);
 	compartment_lock(&self);
 	wrong = form ? metainfo_open(&d->egress.form, form, form_bytes) : NULL;
 	if (wrong)
@@ -112,7 +123,7 @@ static void tell_stats(struct dialer *d)
 
 static int timeout(const struct dialer *d)
 {
-	uint64_t at = dials_deadline(d);
+	uint64_t at = min_u64(dials_deadline(d), listeners_deadline(d));
 	size_t i;
 
 	for (i = 0; i < CLIENTS_MAX; i++)
@@ -136,7 +147,14 @@ static int channel_events(const struct channel *c, bool reads)
 }
 
 /* The fixed slots of the poll set; those of attempts follow. */
-enum { SLOT_CONTROL, SLOT_RESOLVER, SLOT_CLIENT, SLOT_ATTEMPT = SLOT_CLIENT + CLIENTS_MAX, SLOTS = SLOT_ATTEMPT + IN_FLIGHT_MAX };
+enum {
+	SLOT_CONTROL,
+	SLOT_RESOLVER,
+	SLOT_CLIENT,
+	SLOT_LISTENER = SLOT_CLIENT + CLIENTS_MAX,
+	SLOT_ATTEMPT = SLOT_LISTENER + 2,
+	SLOTS = SLOT_ATTEMPT + IN_FLIGHT_MAX
+};
 
 static void turn(struct dialer *d)
 {
@@ -148,6 +166,8 @@ static void turn(struct dialer *d)
 	add(p, &n, d->resolver.fd, d->resolver.fd < 0 ? 0 : channel_events(&d->resolver, true));
 	for (i = 0; i < CLIENTS_MAX; i++)
 		add(p, &n, d->clients[i].channel.fd, channel_events(&d->clients[i].channel, client_is_served(&d->clients[i])));
+	for (i = 0; i < ARRAY_LEN(d->listeners); i++)
+		add(p, &n, listeners_are_served(d) ? d->listeners[i].fd : -1, POLLIN);
 	/* Never POLLIN: what a peer says is for netproc to read. */
 	for (i = 0; i < IN_FLIGHT_MAX; i++)
 		add(p, &n, d->attempts[i].dial ? d->attempts[i].fd : -1, POLLOUT);
@@ -165,6 +185,9 @@ static void turn(struct dialer *d)
 	for (i = 0; i < CLIENTS_MAX; i++)
 		if (p[SLOT_CLIENT + i].revents & ~POLLOUT && d->clients[i].channel.fd == p[SLOT_CLIENT + i].fd)
 			serve_client_ready(d, &d->clients[i]);
+	for (i = 0; i < ARRAY_LEN(d->listeners); i++)
+		if (p[SLOT_LISTENER + i].revents)
+			listener_ready(d, &d->listeners[i]);
 	dials_turn(d);
 	tell_stats(d);
 	serve_flush(d);

@@ -6,12 +6,14 @@
  * passes on from strangers (a port 0, odd text as a host) gets an answer.
  */
 #include <netdb.h>
+#include <sys/socket.h>
 
 #include "accuse.h"
 #include "dialer.h"
 #include "log.h"
 
 #define PACKETS_PER_TURN 8
+#define UNREAD_BYTES (24 << 10) /* the kernel doubles it, and counts some 768 for a packet of one message */
 
 static bool kind_is_sound(uint32_t kind)
 {
@@ -93,8 +95,11 @@ bool serve_client(struct dialer *d, int fd, uint32_t epoch)
 		if (c->channel.fd >= 0)
 			continue;
 		channel_init(&c->channel, fd, epoch, false, "netproc");
+		/* Bounds the sockets that lie in the channel of one who does not take them: to some 64, each with what a stranger sent. */
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ UNREAD_BYTES }, sizeof(int));
 		c->state = 0;
 		c->dialer = d;
+		d->newest = c;
 		return true;
 	}
 	return false;
@@ -130,6 +135,8 @@ static void client_close(struct dialer *d, struct client *c)
 {
 	dials_drop(d, c);
 	channel_close(&c->channel);
+	if (d->newest == c)
+		d->newest = NULL;
 }
 
 bool client_is_served(const struct client *c)

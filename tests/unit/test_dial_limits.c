@@ -38,11 +38,11 @@ static void test_burst_over_all_then_the_rate(void **state)
 	uint64_t now = 1000 * SECOND;
 
 	(void)state;
-	limits_init(&limits, 30);
-	assert_int_equal(let_through(0x01000000, 0x10000, 200, false, now), LIMITS_BURST);
+	limits_init(&limits, &limits_of_dials, 30);
+	assert_int_equal(let_through(0x01000000, 0x10000, 200, false, now), limits_of_dials.burst);
 	assert_int_equal(let_through(0x02000000, 0x10000, 200, false, now), 0);
 	assert_in_range(let_through(0x03000000, 0x10000, 200, false, now + SECOND), 29, 31);
-	assert_int_equal(let_through(0x04000000, 0x10000, 200, false, now + 10 * SECOND), LIMITS_BURST);
+	assert_int_equal(let_through(0x04000000, 0x10000, 200, false, now + 10 * SECOND), limits_of_dials.burst);
 }
 
 static void test_one_address_four_at_once_then_one_each_five_seconds(void **state)
@@ -52,15 +52,15 @@ static void test_one_address_four_at_once_then_one_each_five_seconds(void **stat
 	uint32_t wait;
 
 	(void)state;
-	limits_init(&limits, 30);
-	assert_int_equal(let_through(0x01020304, 0, 10, false, now), LIMITS_ADDR_BURST);
+	limits_init(&limits, &limits_of_dials, 30);
+	assert_int_equal(let_through(0x01020304, 0, 10, false, now), limits_of_dials.addr_burst);
 	wait = limits_take(&limits, &a, false, now);
-	assert_int_equal(wait, LIMITS_ADDR_EVERY_MS);
+	assert_int_equal(wait, limits_of_dials.addr_every_ms);
 	assert_int_not_equal(limits_take(&limits, &a, false, now + (wait - 1) * 1000ull), 0);
 	assert_int_equal(limits_take(&limits, &a, false, now + wait * 1000ull), 0);
 	assert_int_not_equal(limits_take(&limits, &a, false, now + wait * 1000ull), 0);
 	/* Full again after a pause. */
-	assert_int_equal(let_through(0x01020304, 0, 10, false, now + 60 * SECOND), LIMITS_ADDR_BURST);
+	assert_int_equal(let_through(0x01020304, 0, 10, false, now + 60 * SECOND), limits_of_dials.addr_burst);
 }
 
 static void test_port_does_not_make_another_destination(void **state)
@@ -69,8 +69,8 @@ static void test_port_does_not_make_another_destination(void **state)
 	uint32_t i;
 
 	(void)state;
-	limits_init(&limits, 30);
-	for (i = 0; i < LIMITS_ADDR_BURST; i++) {
+	limits_init(&limits, &limits_of_dials, 30);
+	for (i = 0; i < limits_of_dials.addr_burst; i++) {
 		a.port = (uint16_t)(7000 + i);
 		assert_int_equal(limits_take(&limits, &a, false, 0), 0);
 	}
@@ -84,22 +84,22 @@ static void test_neighbours_share_a_looser_limit(void **state)
 	uint32_t i, count = 0;
 
 	(void)state;
-	limits_init(&limits, 30);
-	assert_int_equal(let_through(0x01020300, 1, 64, false, 0), LIMITS_NET_BURST);
+	limits_init(&limits, &limits_of_dials, 30);
+	assert_int_equal(let_through(0x01020300, 1, 64, false, 0), limits_of_dials.net_burst);
 	assert_int_equal(let_through(0x01020400, 1, 1, false, 0), 1);
 	/* IPv6: a /48, whatever comes after it. */
 	for (i = 0; i < 40; i++) {
 		a.ip[7] = (uint8_t)i;
 		count += limits_take(&limits, &a, false, 0) == 0;
 	}
-	assert_int_equal(count, LIMITS_NET_BURST);
+	assert_int_equal(count, limits_of_dials.net_burst);
 }
 
 static void test_allowed_by_the_user_only_the_rate_over_all_holds(void **state)
 {
 	(void)state;
-	limits_init(&limits, 30);
-	assert_int_equal(let_through(0x7f000001, 0, 200, true, 0), LIMITS_BURST);
+	limits_init(&limits, &limits_of_dials, 30);
+	assert_int_equal(let_through(0x7f000001, 0, 200, true, 0), limits_of_dials.burst);
 	assert_in_range(let_through(0x7f000001, 0, 200, true, SECOND), 29, 31);
 }
 
@@ -108,11 +108,11 @@ static void test_what_waits_is_not_counted(void **state)
 	struct net_addr a = v4(0x01020304);
 
 	(void)state;
-	limits_init(&limits, 30);
-	assert_int_equal(let_through(0x01020304, 0, 1000, false, 0), LIMITS_ADDR_BURST);
+	limits_init(&limits, &limits_of_dials, 30);
+	assert_int_equal(let_through(0x01020304, 0, 1000, false, 0), limits_of_dials.addr_burst);
 	/* The 996 refusals took nothing from the others, nor from this one's next turn. */
-	assert_int_equal(let_through(0x01030000, 0x10000, 100, false, 0), LIMITS_BURST - LIMITS_ADDR_BURST);
-	assert_int_equal(limits_take(&limits, &a, false, LIMITS_ADDR_EVERY_MS * 1000ull), 0);
+	assert_int_equal(let_through(0x01030000, 0x10000, 100, false, 0), limits_of_dials.burst - limits_of_dials.addr_burst);
+	assert_int_equal(limits_take(&limits, &a, false, limits_of_dials.addr_every_ms * 1000ull), 0);
 }
 
 static void test_flood_of_destinations_buys_no_extra_dial(void **state)
@@ -122,7 +122,7 @@ static void test_flood_of_destinations_buys_no_extra_dial(void **state)
 	uint32_t got = 0, n = 0;
 
 	(void)state;
-	limits_init(&limits, 10000);
+	limits_init(&limits, &limits_of_dials, 10000);
 	/* 2,000 others a second, far more than the table holds, to push the target's row out. */
 	for (; now < end; now += SECOND / 100) {
 		uint32_t i;
@@ -134,7 +134,7 @@ static void test_flood_of_destinations_buys_no_extra_dial(void **state)
 		}
 		got += limits_take(&limits, &target, false, now) == 0;
 	}
-	assert_in_range(got, 1, LIMITS_ADDR_BURST + 100 * 1000 / LIMITS_ADDR_EVERY_MS);
+	assert_in_range(got, 1, limits_of_dials.addr_burst + 100 * 1000 / limits_of_dials.addr_every_ms);
 }
 
 int main(void)

@@ -292,7 +292,7 @@ static void test_what_the_limits_hold_back_too_long_is_told_so(void **state)
 		went += a.reason == 0;
 		limited += a.reason == DIAL_LIMIT;
 	}
-	assert_int_equal(went, LIMITS_ADDR_BURST + DIAL_WAIT_MS / LIMITS_ADDR_EVERY_MS);
+	assert_int_equal(went, limits_of_dials.addr_burst + DIAL_WAIT_MS / limits_of_dials.addr_every_ms);
 	assert_int_equal(went + limited, 20);
 }
 
