@@ -3,6 +3,8 @@
  */
 #include "wire.h"
 
+#include <stdarg.h>
+
 #include "bencode.h"
 #include "log.h"
 
@@ -111,6 +113,8 @@ enum wire_step wire_head(const uint8_t *p, size_t have, uint32_t bitfield_bytes,
 		return bad(out, "a message of the wrong length");
 	if (need(out, have, 5 + (uint32_t)fixed) == WIRE_NEED)
 		return WIRE_NEED;
+	if (fixed == 2)
+		out->port = get_be16(p + 5);
 	if (fixed >= 4)
 		out->piece = get_be32(p + 5);
 	if (fixed == 12) {
@@ -147,12 +151,31 @@ size_t wire_put_plain(uint8_t *out, enum wire_id id)
 	return 5;
 }
 
-size_t wire_put_have(uint8_t *out, uint32_t piece)
+static size_t put_single(uint8_t *out, enum wire_id id, uint32_t piece)
 {
 	put_be32(out, 5);
-	out[4] = WIRE_HAVE;
+	out[4] = (uint8_t)id;
 	put_be32(out + 5, piece);
 	return 9;
+}
+
+size_t wire_put_have(uint8_t *out, uint32_t piece)
+{
+	return put_single(out, WIRE_HAVE, piece);
+}
+
+size_t wire_put_allowed_fast(uint8_t *out, uint32_t piece)
+{
+	return put_single(out, WIRE_ALLOWED_FAST, piece);
+}
+
+size_t wire_put_port(uint8_t *out, uint16_t port)
+{
+	put_be32(out, 3);
+	out[4] = WIRE_PORT;
+	out[5] = (uint8_t)(port >> 8);
+	out[6] = (uint8_t)port;
+	return 7;
 }
 
 size_t wire_put_triple(uint8_t *out, enum wire_id id, uint32_t piece, uint32_t begin, uint32_t length)
@@ -178,19 +201,64 @@ size_t wire_put_bitfield_head(uint8_t *out, uint32_t bitfield_bytes)
 	return 5;
 }
 
-size_t wire_put_extended_handshake(uint8_t *out, size_t room, const char *client, uint32_t reqq)
+size_t wire_put_piece_head(uint8_t *out, uint32_t piece, uint32_t begin, uint32_t length)
 {
-	int n = snprintf((char *)out + 6, room - 6, "d1:mde4:reqqi%ue", reqq);
+	put_be32(out, 9 + length);
+	out[4] = WIRE_PIECE;
+	put_be32(out + 5, piece);
+	put_be32(out + 9, begin);
+	return WIRE_PIECE_HEAD;
+}
 
-	if (client)
-		n += snprintf((char *)out + 6 + n, room - 6 - (size_t)n, "1:v%zu:%s", strlen(client), client);
-	n += snprintf((char *)out + 6 + n, room - 6 - (size_t)n, "e");
-	if (n < 0 || (size_t)n >= room - 6)
-		bug("extended handshake of %d bytes", n);
+/* Appends to the dictionary at out + 6. */
+static void append(uint8_t *out, size_t *n, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void append(uint8_t *out, size_t *n, const char *fmt, ...)
+{
+	size_t room = WIRE_HELLO_MAX - 6 - *n;
+	va_list ap;
+	int wrote;
+
+	va_start(ap, fmt);
+	wrote = vsnprintf((char *)out + 6 + *n, room, fmt, ap);
+	va_end(ap);
+	if (wrote < 0 || (size_t)wrote >= room)
+		bug("extended handshake of more than %u bytes", WIRE_HELLO_MAX);
+	*n += (size_t)wrote;
+}
+
+size_t wire_put_hello(uint8_t *out, const struct wire_hello *hello)
+{
+	size_t n = 0, ip;
+
+	/* Keys in order (BEP 3). */
+	append(out, &n, "d1:mde");
+	if (hello->port)
+		append(out, &n, "1:pi%ue", hello->port);
+	append(out, &n, "4:reqqi%ue11:upload_onlyi%de", hello->reqq, hello->upload_only);
+	if (hello->client)
+		append(out, &n, "1:v%zu:%s", strlen(hello->client), hello->client);
+	if (hello->yourip) {
+		ip = hello->yourip->family == 4 ? 4 : 16;
+		append(out, &n, "6:yourip%zu:", ip);
+		if (n + ip > WIRE_HELLO_MAX - 6 - 2)
+			bug("extended handshake of more than %u bytes", WIRE_HELLO_MAX);
+		memcpy(out + 6 + n, hello->yourip->ip, ip);
+		n += ip;
+	}
+	append(out, &n, "e");
 	put_be32(out, 2 + (uint32_t)n);
 	out[4] = WIRE_EXTENDED;
 	out[5] = 0;
-	return 6 + (size_t)n;
+	return 6 + n;
+}
+
+size_t wire_put_extended_handshake(uint8_t *out, size_t room, const char *client, uint32_t reqq)
+{
+	struct wire_hello hello = { .client = client, .reqq = reqq };
+
+	if (room < WIRE_HELLO_MAX)
+		bug("no room for an extended handshake");
+	return wire_put_hello(out, &hello);
 }
 
 bool wire_parse_extended(const uint8_t *p, size_t bytes, struct wire_extended *out)
@@ -203,8 +271,16 @@ bool wire_parse_extended(const uint8_t *p, size_t bytes, struct wire_extended *o
 		return false;
 	if (bencode_find_type(&root, "reqq", BENCODE_INT, &v) && v.integer > 0)
 		out->reqq = v.integer > 65535 ? 65535 : (uint32_t)v.integer;
-	if (bencode_find_type(&root, "upload_only", BENCODE_INT, &v))
+	if (bencode_find_type(&root, "p", BENCODE_INT, &v) && v.integer > 0 && v.integer <= 65535)
+		out->port = (uint16_t)v.integer;
+	if (bencode_find_type(&root, "upload_only", BENCODE_INT, &v)) {
+		out->says_upload_only = true;
 		out->upload_only = v.integer != 0;
+	}
+	if (bencode_find_type(&root, "yourip", BENCODE_STRING, &v) && (v.length == 4 || v.length == 16)) {
+		out->yourip.family = v.length == 4 ? 4 : 6;
+		memcpy(out->yourip.ip, v.string, v.length);
+	}
 	if (bencode_find_type(&root, "v", BENCODE_STRING, &v))
 		log_quote(out->client, sizeof out->client, v.string, v.length);
 	return true;

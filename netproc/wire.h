@@ -8,7 +8,7 @@
 #ifndef NETPROC_WIRE_H
 #define NETPROC_WIRE_H
 
-#include "common.h"
+#include "messages.h"
 
 #define WIRE_HANDSHAKE_BYTES 68u
 #define WIRE_HEAD_MAX 17u /* longest message of fixed size, with its length prefix */
@@ -50,6 +50,7 @@ struct wire_head {
 	uint32_t bytes;      /* of the head */
 	uint32_t body;       /* PIECE: block; BITFIELD: the field; EXTENDED: after its sub-id; unknown: all */
 	uint32_t piece, begin, length; /* HAVE, SUGGEST, ALLOWED_FAST: piece; REQUEST, CANCEL, REJECT: all; PIECE: piece, begin */
+	uint16_t port;       /* PORT */
 	uint8_t extended;    /* EXTENDED: sub-id */
 	const char *why;     /* WIRE_BAD: a constant string */
 };
@@ -72,17 +73,38 @@ static inline bool wire_offers_fast(const struct wire_handshake *h) { return h->
 /* Each writes one whole message and returns its length. */
 size_t wire_put_plain(uint8_t *out, enum wire_id id);                 /* 5: choke .. not interested, have all, have none */
 size_t wire_put_have(uint8_t *out, uint32_t piece);                   /* 9 */
+size_t wire_put_allowed_fast(uint8_t *out, uint32_t piece);           /* 9 */
+size_t wire_put_port(uint8_t *out, uint16_t port);                    /* 7: of our DHT node (BEP 5) */
 size_t wire_put_triple(uint8_t *out, enum wire_id id, uint32_t piece, uint32_t begin, uint32_t length); /* 17: request, cancel, reject */
 size_t wire_put_keepalive(uint8_t *out);                              /* 4 */
 size_t wire_put_bitfield_head(uint8_t *out, uint32_t bitfield_bytes); /* 5; the field follows */
+size_t wire_put_piece_head(uint8_t *out, uint32_t piece, uint32_t begin, uint32_t length); /* 13; the block follows */
 
-/* Our extended handshake (BEP 10): room >= 256; returns its length. */
+/* Our extended handshake (BEP 10). */
+struct wire_hello {
+	const char *client;  /* "v", at most 64 bytes; NULL: not said */
+	uint32_t reqq;       /* requests that we queue */
+	uint16_t port;       /* where we listen; 0: not said */
+	bool upload_only;    /* BEP 21: we need nothing (any more) */
+	const struct net_addr *yourip; /* the peer's own address, its port unused; NULL: not said */
+};
+#define WIRE_HELLO_MAX 256u
+/* Writes at most WIRE_HELLO_MAX bytes and returns how many.  A later one adds to the first: it may be sent again when we need nothing more. */
+size_t wire_put_hello(uint8_t *out, const struct wire_hello *hello);
+/* The same with the first two only. */
 size_t wire_put_extended_handshake(uint8_t *out, size_t room, const char *client, uint32_t reqq);
 
-/* What we use of a peer's extended handshake.  Absent values are 0. */
+/*
+ * What we use of a peer's extended handshake.  Absent values are 0; a repeated
+ * handshake adds to the first, so an absent value takes nothing back.  Its "m"
+ * is not read: we send no message of an extension.
+ */
 struct wire_extended {
 	uint32_t reqq;        /* 1..65535 */
+	uint16_t port;        /* where it listens */
+	bool says_upload_only; /* it named the next one */
 	bool upload_only;     /* BEP 21 */
+	struct net_addr yourip; /* our address as it sees it: a stranger's word; family 0: not said */
 	char client[64];      /* printable ASCII of "v", others escaped */
 };
 /* The payload after the sub-id.  False when it is not a dictionary. */

@@ -146,6 +146,59 @@ static void test_a_handshake_says_what_both_offer(void **state)
 	assert_false(wire_parse_handshake(out, &hs));
 }
 
+static void test_what_we_send_is_read_back(void **state)
+{
+	uint8_t m[32];
+
+	(void)state;
+	assert_int_equal(wire_put_allowed_fast(m, 70000), 9);
+	assert_int_equal(wire_head(m, 9, BITS, &h), WIRE_WHOLE);
+	assert_int_equal(h.id, WIRE_ALLOWED_FAST);
+	assert_int_equal(h.piece, 70000);
+	assert_int_equal(wire_put_port(m, 0xfedc), 7);
+	assert_int_equal(wire_head(m, 7, BITS, &h), WIRE_WHOLE);
+	assert_int_equal(h.id, WIRE_PORT);
+	assert_int_equal(h.port, 0xfedc);
+	assert_int_equal(wire_put_piece_head(m, 5, 32768, 16384), WIRE_PIECE_HEAD);
+	assert_int_equal(wire_head(m, 13, BITS, &h), WIRE_BODY);
+	assert_int_equal(h.id, WIRE_PIECE);
+	assert_int_equal(h.piece, 5);
+	assert_int_equal(h.begin, 32768);
+	assert_int_equal(h.body, 16384);
+}
+
+static void test_our_hello_says_what_it_is_given(void **state)
+{
+	static const struct net_addr v6 = { .family = 6, .ip = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 } };
+	static const struct net_addr v4 = { .family = 4, .ip = { 192, 0, 2, 1 } };
+	struct wire_hello hello = { .client = "0123456789012345678901234567890123456789012345678901234567890123",
+				    .reqq = UINT32_MAX, .port = 65535, .upload_only = true, .yourip = &v6 };
+	uint8_t out[WIRE_HELLO_MAX];
+	struct wire_extended e;
+	struct bencode root;
+	size_t n = wire_put_hello(out, &hello);
+
+	(void)state;
+	assert_int_equal(get_be32(out), n - 4);
+	assert_int_equal(bencode_check(out + 6, n - 6, 4096, &root, NULL), BENCODE_OK);
+	assert_true(wire_parse_extended(out + 6, n - 6, &e));
+	assert_int_equal(e.reqq, 65535);
+	assert_int_equal(e.port, 65535);
+	assert_true(e.says_upload_only && e.upload_only);
+	assert_int_equal(e.yourip.family, 6);
+	assert_memory_equal(e.yourip.ip, v6.ip, 16);
+	assert_int_equal(strlen(e.client), 63); /* as much as is kept of any */
+	hello = (struct wire_hello){ .reqq = 500, .yourip = &v4 };
+	n = wire_put_hello(out, &hello);
+	assert_true(wire_parse_extended(out + 6, n - 6, &e));
+	assert_int_equal(e.reqq, 500);
+	assert_int_equal(e.port, 0);
+	assert_true(e.says_upload_only && !e.upload_only);
+	assert_int_equal(e.yourip.family, 4);
+	assert_memory_equal(e.yourip.ip, v4.ip, 4);
+	assert_string_equal(e.client, "");
+}
+
 static void test_our_extended_handshake_is_read_back(void **state)
 {
 	uint8_t out[256];
@@ -164,6 +217,8 @@ static void test_values_of_an_extended_handshake_are_bounded(void **state)
 	static const char huge[] = "d4:reqqi9223372036854775807e1:v3:\033[2e";
 	static const char negative[] = "d4:reqqi-5ee";
 	static const char list[] = "le";
+	static const char addresses[] = "d1:pi65536e11:upload_only1:16:yourip5:abcdee";
+	static const char none[] = "d1:pi0e6:yourip0:e";
 	struct wire_extended e;
 
 	(void)state;
@@ -172,6 +227,13 @@ static void test_values_of_an_extended_handshake_are_bounded(void **state)
 	assert_string_equal(e.client, "\\x1b[2");
 	assert_true(wire_parse_extended((const uint8_t *)negative, sizeof negative - 1, &e));
 	assert_int_equal(e.reqq, 0);
+	assert_true(wire_parse_extended((const uint8_t *)addresses, sizeof addresses - 1, &e));
+	assert_int_equal(e.port, 0);
+	assert_false(e.says_upload_only || e.upload_only);
+	assert_int_equal(e.yourip.family, 0);
+	assert_true(wire_parse_extended((const uint8_t *)none, sizeof none - 1, &e));
+	assert_int_equal(e.port, 0);
+	assert_int_equal(e.yourip.family, 0);
 	assert_false(wire_parse_extended((const uint8_t *)list, sizeof list - 1, &e));
 	assert_false(wire_parse_extended((const uint8_t *)"d", 1, &e));
 	assert_false(wire_parse_extended((const uint8_t *)"", 0, &e));
@@ -188,6 +250,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_messages_are_skipped_up_to_a_limit),
 		cmocka_unit_test(test_an_extended_message_has_its_id_in_the_head),
 		cmocka_unit_test(test_a_handshake_says_what_both_offer),
+		cmocka_unit_test(test_what_we_send_is_read_back),
+		cmocka_unit_test(test_our_hello_says_what_it_is_given),
 		cmocka_unit_test(test_our_extended_handshake_is_read_back),
 		cmocka_unit_test(test_values_of_an_extended_handshake_are_bounded),
 	};
