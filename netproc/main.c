@@ -359,8 +359,7 @@ int main(void)
 		bug("no room for control in the loop");
 	loop_timer_set(n.loop, &n.stats, now_ms() + STATS_MS, tell_stats, &n);
 	while (!n.done) {
-		bool pending = swarm_pending(n.swarm);
-		uint32_t ready = loop_turn(n.loop, pending ? 1 : 1000);
+		uint32_t ready = loop_turn(n.loop, swarm_wait_ms(n.swarm));
 
 		swarm_end_turn(n.swarm, ready == 0);
 		if (n.c.control.batch_count) /* log lines of this turn */

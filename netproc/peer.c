@@ -53,7 +53,7 @@ static void on_ready(void *arg, uint32_t events)
 		return;
 	if (events & EPOLLOUT)
 		peer_flush(p);
-	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || p->paused)
 		return;
 	if (!p->waits)
 		swarm_may_read(p);
@@ -84,6 +84,7 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 	p->incoming = candidate == NO_CANDIDATE;
 	p->pick.id = id;
 	p->choking = true;
+	p->up.choked = true;
 	p->patience = PATIENCE_FULL;
 	p->connected_ms = p->patience_ms = p->sent_ms = p->rx.last_ms = now_ms;
 	p->rx.slot = NO_SLOT;
@@ -111,15 +112,39 @@ void peer_free(struct peer *p)
 	free(p->rx.private);
 	free(p->rx.stash);
 	free(p->tx.bytes);
+	requests_clear(&p->up.requests);
 	free(p);
 }
 
-/* A message without use. */
-static void tire(struct peer *p, int32_t cost)
+void peer_tire(struct peer *p, int32_t cost)
 {
 	p->patience -= cost;
 	if (p->patience < 0)
 		peer_liar(p, "a flood of messages without use");
+}
+
+void peer_say_hello(struct peer *p)
+{
+	struct wire_hello hello = { swarm_client(p->swarm), OUR_REQQ, swarm_port(p->swarm), picker_complete(swarm_picker(p->swarm)), &p->addr };
+	uint8_t out[WIRE_HELLO_MAX];
+
+	if (p->extended && !p->dead)
+		peer_put(p, out, wire_put_hello(out, &hello));
+}
+
+/* What it may ask for while choked: of its share, what is here. */
+static void allow_fast(struct peer *p)
+{
+	const struct metainfo *info = swarm_info(p->swarm);
+	uint32_t set[FASTSET_MAX], n, i;
+	uint8_t out[WIRE_HEAD_MAX];
+
+	n = fastset_make(set, FASTSET_MAX, info->h->info_hash, &p->addr, info->h->piece_count);
+	for (i = 0; i < n; i++)
+		if (bitfield_get(swarm_have(p->swarm), set[i])) {
+			p->up.fast[p->up.fast_count++] = set[i];
+			peer_put(p, out, wire_put_allowed_fast(out, set[i]));
+		}
 }
 
 static void send_greeting(struct peer *p)
@@ -134,8 +159,10 @@ static void send_greeting(struct peer *p)
 	} else if (!none && peer_put(p, out, wire_put_bitfield_head(out, bytes))) {
 		peer_put(p, swarm_have(p->swarm), bytes);
 	}
-	if (p->extended)
-		peer_put(p, out, wire_put_extended_handshake(out, sizeof out, swarm_client(p->swarm), OUR_REQQ));
+	p->told = swarm_told(p->swarm);
+	peer_say_hello(p);
+	if (p->fast)
+		allow_fast(p);
 }
 
 void peer_on_handshake(struct peer *p, const struct wire_handshake *h)
@@ -161,7 +188,7 @@ void peer_on_handshake(struct peer *p, const struct wire_handshake *h)
 static void learn_piece(struct peer *p, uint32_t piece)
 {
 	if (p->pick.all) {
-		tire(p, 1);
+		peer_tire(p, 1);
 		return;
 	}
 	if (!p->pick.have)
@@ -171,7 +198,7 @@ static void learn_piece(struct peer *p, uint32_t piece)
 		return;
 	}
 	if (bitfield_get(p->pick.have, piece)) {
-		tire(p, 1);
+		peer_tire(p, 1);
 		return;
 	}
 	bitfield_set(p->pick.have, piece);
@@ -242,15 +269,18 @@ static void on_extended(struct peer *p, const struct wire_head *m, const uint8_t
 {
 	struct wire_extended e;
 
-	tire(p, 20);
+	peer_tire(p, 20);
 	if (!p->extended || !wire_parse_extended(body, m->body, &e)) {
-		tire(p, 200);
+		peer_tire(p, 200);
 		return;
 	}
 	/* BEP 10: a repeated handshake adds to the first. */
 	if (e.reqq)
 		p->reqq = e.reqq;
-	p->upload_only |= e.upload_only;
+	if (e.says_upload_only)
+		p->upload_only = e.upload_only;
+	if (e.port)
+		p->port = e.port;
 	if (e.client[0])
 		memcpy(p->client, e.client, sizeof p->client);
 	log_line(LOG_TRACE, TOPIC_PEER, "%s: is \"%s\", queues %u requests", peer_text(p), p->client, p->reqq);
@@ -266,7 +296,7 @@ void peer_on_body(struct peer *p, const struct wire_head *m, const uint8_t *body
 
 static void on_choke(struct peer *p)
 {
-	tire(p, 5);
+	peer_tire(p, 5);
 	if (p->choking)
 		return;
 	p->choking = true;
@@ -277,7 +307,7 @@ static void on_choke(struct peer *p)
 
 static void on_unchoke(struct peer *p)
 {
-	tire(p, 5);
+	peer_tire(p, 5);
 	if (!p->choking)
 		return;
 	p->choking = false;
@@ -300,29 +330,19 @@ static void on_reject(struct peer *p, const struct wire_head *m)
 				rate_on_lost(&p->rate);
 			swarm_kick(p->swarm);
 			/* Refusing all the time while unchoked is of no use either. */
-			tire(p, p->choking ? 0 : 10);
+			peer_tire(p, p->choking ? 0 : 10);
 			return;
 		}
 	}
 	if (p->late_blocks)
 		p->late_blocks--;
 	else
-		tire(p, 50);
-}
-
-/* Nothing is uploaded to anyone yet: a request finds us choking (BEP 6: it is rejected, BEP 3: ignored). */
-static void on_request(struct peer *p, const struct wire_head *m)
-{
-	uint8_t out[WIRE_HEAD_MAX];
-
-	tire(p, 5);
-	if (p->fast && !p->dead)
-		peer_put(p, out, wire_put_triple(out, WIRE_REJECT, m->piece, m->begin, m->length));
+		peer_tire(p, 50);
 }
 
 static void on_have_all(struct peer *p, bool all)
 {
-	tire(p, 20);
+	peer_tire(p, 20);
 	if (!p->fast) {
 		peer_liar(p, "a fast message that was not negotiated");
 		return;
@@ -349,7 +369,7 @@ void peer_on_message(struct peer *p, const struct wire_head *m)
 		on_have(p, m->piece);
 		break;
 	case WIRE_REQUEST:
-		on_request(p, m);
+		peer_on_request(p, m);
 		break;
 	case WIRE_HAVE_ALL:
 	case WIRE_HAVE_NONE:
@@ -366,17 +386,21 @@ void peer_on_message(struct peer *p, const struct wire_head *m)
 		if (!p->fast || m->piece >= swarm_info(p->swarm)->h->piece_count)
 			peer_liar(p, "a fast message that makes no sense");
 		else
-			tire(p, 1);
+			peer_tire(p, 1);
 		break;
 	case WIRE_INTERESTED:
 	case WIRE_NOT_INTERESTED:
+		peer_on_interested(p, m->id == WIRE_INTERESTED);
+		break;
 	case WIRE_CANCEL:
+		peer_on_cancel(p, m);
+		break;
 	case WIRE_PORT:
 	case WIRE_KEEPALIVE:
-		tire(p, 5);
+		peer_tire(p, 5);
 		break;
 	default: /* unknown, or an extension that we did not offer: skipped; long ones cost more to skip */
-		tire(p, 5 + (int32_t)(m->body / 1024));
+		peer_tire(p, 5 + (int32_t)(m->body / 1024));
 		break;
 	}
 }
@@ -521,6 +545,7 @@ void peer_tick(struct peer *p, uint64_t now)
 		log_line(LOG_TRACE, TOPIC_PEER, "%s: snubs us", peer_text(p));
 		give_back_all(p);
 	}
+	peer_upload_tick(p, now);
 	p->pick.snubbed = rate_snubbed(&p->rate);
 	peer_request(p);
 }

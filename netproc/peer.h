@@ -1,10 +1,10 @@
 /*
  * peer.h - one connection to a peer.
  *
- * Three files serve it, a layer each: peer_read.c turns bytes of the socket into
- * messages and blocks in slots; peer.c is what each message means to us and what
- * we ask for; peer_send.c is what waits to be sent.  Decisions across peers are
- * swarm*.c's.
+ * Four files serve it: peer_read.c turns bytes of the socket into messages and
+ * blocks in slots; peer.c is what each message means to us and what we ask for;
+ * peer_upload.c what it asks of us; peer_send.c is what waits to be sent.
+ * Decisions across peers are swarm*.c's.
  *
  * A peer that is dropped is marked dead at once and freed at the end of the
  * loop's turn (reap() in swarm.c), so that whoever walks over peers may go on walking.
@@ -12,10 +12,13 @@
 #ifndef NETPROC_PEER_H
 #define NETPROC_PEER_H
 
+#include "fastset.h"
 #include "loop.h"
 #include "messages.h"
+#include "meter.h"
 #include "picker.h"
 #include "rate.h"
+#include "requests.h"
 #include "slots.h"
 #include "wire.h"
 
@@ -64,6 +67,23 @@ struct peer_tx {
 	uint8_t *bytes; /* owned; NULL when nothing waits */
 	uint32_t begin, end, room;
 	uint64_t stuck_ms; /* since when the peer has taken nothing; 0: not stuck */
+	bool waits;        /* for room in the socket */
+};
+
+/* What it asks of us, and what it got. */
+struct peer_up {
+	struct requests requests;
+	uint32_t fast[FASTSET_MAX], fast_count; /* pieces that it may ask for while choked (BEP 6) */
+	bool choked;             /* we choke it */
+	bool optimistic;         /* unchoked to see what it gives */
+	bool interested;         /* it says that it is */
+	bool stalled;            /* it took nothing for so long that it holds no slots any more */
+	bool queued;             /* in the swarm's line */
+	struct peer *next;       /* in that line */
+	uint64_t sent_bytes;     /* payload */
+	uint64_t unchoked_ms, unchoked_bytes; /* when it was unchoked last, and sent_bytes then */
+	uint64_t moved_ms;       /* when it took a byte of a block, or had none to take */
+	struct meter meter;      /* of sent_bytes */
 };
 
 struct peer {
@@ -78,6 +98,7 @@ struct peer {
 	char client[64];    /* printable */
 	struct peer_rx rx;
 	struct peer_tx tx;
+	struct peer_up up;
 	uint32_t reqq;      /* as the peer named it, 0: did not */
 	bool dead;
 	bool waits; /* in swarm's queue for slots */
@@ -88,6 +109,9 @@ struct peer {
 	bool choking;       /* it chokes us */
 	bool interested;    /* we told it that we are */
 	bool upload_only;
+	bool paused;        /* not read: more came than --max-down allows */
+	uint16_t port;      /* where it listens, as it says; 0: did not */
+	uint32_t told;      /* how many of the swarm's new pieces it was told of */
 	uint8_t bitfields;
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
@@ -117,6 +141,8 @@ void peer_on_body(struct peer *p, const struct wire_head *m, const uint8_t *body
 /* A whole block stands in the slot, which is now the callee's. */
 void peer_on_block(struct peer *p, uint32_t piece, uint32_t begin, uint32_t length, uint32_t slot);
 void peer_liar(struct peer *p, const char *why);
+/* A message of no use: costs patience, and at its end the connection. */
+void peer_tire(struct peer *p, int32_t cost);
 
 /* peer.c: decisions. */
 void peer_update_interest(struct peer *p);
@@ -125,8 +151,38 @@ void peer_cancel(struct peer *p, uint32_t piece, uint32_t block);
 void peer_tick(struct peer *p, uint64_t now_ms); /* four times a second */
 void peer_excuse(struct peer *p, uint64_t passed_ms); /* nobody was read for so long */
 
+/* Tells (again) who we are by BEP 10: port, that nothing is needed any more. */
+void peer_say_hello(struct peer *p);
+
+/* peer_upload.c: events. */
+void peer_on_request(struct peer *p, const struct wire_head *m);
+void peer_on_cancel(struct peer *p, const struct wire_head *m);
+void peer_on_interested(struct peer *p, bool interested);
+/* The answer to a read with this serial; the slot is the callee's. */
+void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot);
+void peer_on_read_failed(struct peer *p, uint32_t serial);
+
+/* peer_upload.c: decisions. */
+void peer_set_choked(struct peer *p, bool choked);
+/* Asks diskproc for its next blocks, at most `window` at once.  False: there was no room for more. */
+bool peer_ask_disk(struct peer *p, uint32_t window);
+enum peer_sent {
+	PEER_SENT_NOTHING, /* nothing is ready, or the rate allows nothing */
+	PEER_SENT_ALL,     /* of one batch: there may be more */
+	PEER_SENT_WAITS,   /* the socket took no more */
+};
+/* For peer_flush(): one batch of what is ready. */
+enum peer_sent peer_send_blocks(struct peer *p);
+void peer_upload_tick(struct peer *p, uint64_t now_ms);
+void peer_upload_forget(struct peer *p); /* diskproc was lost: slots and reads are gone */
+void peer_upload_end(struct peer *p);    /* it is dead: gives its slots back */
+
 /* peer_send.c.  False: the peer takes too little, it was dropped. */
 bool peer_put(struct peer *p, const uint8_t *bytes, size_t n);
 void peer_flush(struct peer *p);
+/* So much waits for it that what can wait should. */
+bool peer_is_behind(const struct peer *p);
+/* Waits for what it should wait for. */
+void peer_watch(struct peer *p);
 
 #endif

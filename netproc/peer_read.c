@@ -24,6 +24,7 @@
 #define READ_BYTES (READ_BLOCKS * (SLOT_BYTES + WIRE_PIECE_HEAD))
 #define GENERIC_BYTES (128u * 1024u)
 #define GENERIC_SLOTS (GENERIC_BYTES / SLOT_BYTES + 2) /* free slots before a generic read of full size */
+#define LEAST_READ 4096u /* where --max-down allows less: a debt */
 #define PREDICT_PAUSE 8u /* generic reads after a wrong prediction */
 
 /* Shared by all peers: nothing in it outlives one call. */
@@ -349,7 +350,7 @@ static void read_generic(struct peer *p)
 {
 	uint32_t slots = disk_free_slots(disk_of(p));
 	size_t most = slots >= GENERIC_SLOTS ? GENERIC_BYTES : SLOT_BYTES;
-	ssize_t n = read(p->fd, scratch, most);
+	ssize_t n = read(p->fd, scratch, max_u64(swarm_may_receive(p->swarm, most), LEAST_READ));
 
 	if (n <= 0) {
 		ended(p, n);
@@ -357,6 +358,7 @@ static void read_generic(struct peer *p)
 	}
 	if (p->rx.predict_after)
 		p->rx.predict_after--;
+	swarm_count_received(p->swarm, (size_t)n);
 	p->rx.last_ms = swarm_now(p->swarm);
 	p->rx.payload = 0;
 	feed_all(p, scratch, (size_t)n);
@@ -397,6 +399,7 @@ static bool make_plan(struct peer *p)
 	}
 	most = min_u32(READ_BLOCKS, p->pick.queue_count - skip);
 	most = min_u32(most, slots);
+	most = min_u32(most, max_u32(1, (uint32_t)(swarm_may_receive(p->swarm, READ_BYTES) / SLOT_BYTES)));
 	for (i = 0; i < most; i++) {
 		uint32_t begin, length, left;
 
@@ -521,6 +524,7 @@ static void read_predicted(struct peer *p)
 		ended(p, n);
 		return;
 	}
+	swarm_count_received(p->swarm, (size_t)n);
 	p->rx.last_ms = swarm_now(p->swarm);
 	p->rx.payload = 0;
 	take_plan(p, (size_t)n);

@@ -53,13 +53,11 @@ bool peer_put(struct peer *p, const uint8_t *bytes, size_t n)
 	return true;
 }
 
-void peer_flush(struct peer *p)
+/* False: the socket takes no more, or the peer is dead. */
+static bool flush_bytes(struct peer *p)
 {
 	struct peer_tx *t = &p->tx;
-	bool waits;
 
-	if (p->dead || t->begin == t->end)
-		return;
 	while (t->begin < t->end) {
 		ssize_t n = send(p->fd, t->bytes + t->begin, t->end - t->begin, MSG_NOSIGNAL);
 
@@ -67,24 +65,60 @@ void peer_flush(struct peer *p)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
 			swarm_drop(p, DROP_CLOSED, "it closed the connection");
-			return;
+			return false;
 		}
 		if (n <= 0)
-			break;
+			return false;
 		t->begin += (uint32_t)n;
 		t->stuck_ms = 0;
 		p->sent_ms = swarm_now(p->swarm);
+		swarm_count_sent(p->swarm, (size_t)n);
 	}
-	waits = t->begin < t->end;
-	if (!waits) {
-		t->begin = t->end = 0;
-		if (t->room > TX_FIRST) { /* a burst should not keep its memory */
-			free(t->bytes);
-			t->bytes = NULL;
-			t->room = 0;
-		}
-	} else if (!t->stuck_ms) {
+	t->begin = t->end = 0;
+	if (t->room > TX_FIRST) { /* a burst should not keep its memory */
+		free(t->bytes);
+		t->bytes = NULL;
+		t->room = 0;
+	}
+	return true;
+}
+
+/*
+ * A block's message that is partly sent is finished before anything else; then
+ * what waits in the buffer; then one batch of blocks.
+ */
+void peer_flush(struct peer *p)
+{
+	struct peer_tx *t = &p->tx;
+	bool waits = false, blocks = true;
+
+	if (p->dead)
+		return;
+	if (requests_midway(&p->up.requests)) {
+		waits = peer_send_blocks(p) == PEER_SENT_WAITS;
+		blocks = false;
+	}
+	if (!waits && !p->dead && !requests_midway(&p->up.requests)) {
+		waits = !flush_bytes(p);
+		if (!waits && !p->dead && blocks)
+			waits = peer_send_blocks(p) == PEER_SENT_WAITS;
+	}
+	if (p->dead)
+		return;
+	t->waits = waits;
+	if (waits && !t->stuck_ms)
 		t->stuck_ms = swarm_now(p->swarm);
-	}
-	loop_change(swarm_loop(p->swarm), &p->source, EPOLLIN | (waits ? EPOLLOUT : 0u));
+	peer_watch(p);
+	if (!waits && requests_sendable(&p->up.requests))
+		swarm_upload_turn_for(p);
+}
+
+bool peer_is_behind(const struct peer *p)
+{
+	return p->tx.end - p->tx.begin > TX_MAX / 4;
+}
+
+void peer_watch(struct peer *p)
+{
+	loop_change(swarm_loop(p->swarm), &p->source, (p->paused ? 0u : EPOLLIN) | (p->tx.waits ? EPOLLOUT : 0u));
 }

@@ -27,6 +27,9 @@ const uint8_t *swarm_peer_id(struct swarm *s) { return s->peer_id; }
 uint64_t swarm_now(struct swarm *s) { return loop_now(s->loop); }
 uint32_t swarm_bitfield_bytes(struct swarm *s) { return s->bitfield_bytes; }
 const uint8_t *swarm_have(struct swarm *s) { return s->have; }
+const struct slots *swarm_upload_slots(struct swarm *s) { return disk_upload_slots(s->disk); }
+uint32_t swarm_told(const struct swarm *s) { return s->come_count; }
+uint16_t swarm_port(struct swarm *s) { return s->options.port; }
 const char *swarm_client(struct swarm *s) { return s->options.anonymous ? NULL : "bulkhead " BULKHEAD_VERSION; }
 
 void swarm_kick(struct swarm *s)
@@ -62,6 +65,7 @@ void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 		p->rx.slot = NO_SLOT;
 		s->held_slots--;
 	}
+	swarm_upload_gone(p);
 	if (p->shook) {
 		s->shaken--;
 		picker_leave(s->picker, &p->pick);
@@ -113,6 +117,7 @@ static void reap(struct swarm *s)
 	uint32_t i = 0;
 
 	swarm_forget_waiting(s);
+	swarm_upload_forget_dead(s);
 	while (s->dead && i < s->count) {
 		if (!s->peers[i]->dead) {
 			i++;
@@ -159,6 +164,23 @@ static void measure_rate(struct swarm *s, uint64_t now)
 	s->rate_ms = now;
 }
 
+/* What came since it was told last, as far as it takes it: a slow peer learns later, in the next ticks. */
+static void tell_haves_to(struct swarm *s, struct peer *p)
+{
+	uint8_t out[HAVE_BATCH * 9];
+	size_t bytes = 0;
+
+	/* A seed needs nothing from us. */
+	if (p->dead || !p->shook || p->pick.all || p->upload_only) {
+		p->told = s->come_count;
+		return;
+	}
+	while (p->told < s->come_count && bytes < sizeof out && !peer_is_behind(p))
+		bytes += wire_put_have(out + bytes, s->come[p->told++]);
+	if (bytes && peer_put(p, out, bytes))
+		peer_flush(p);
+}
+
 static void on_tick(void *arg)
 {
 	struct swarm *s = arg;
@@ -174,6 +196,7 @@ static void on_tick(void *arg)
 		s->sending += s->peers[i]->pick.queue_count && !rate_snubbed(&s->peers[i]->rate);
 		peer_tick(s->peers[i], now);
 		peer_update_interest(s->peers[i]);
+		tell_haves_to(s, s->peers[i]);
 	}
 	replace_useless(s, now);
 	spill = s->ready ? picker_spill_candidate(s->picker, now) : UINT32_MAX;
@@ -189,20 +212,11 @@ static void on_tick(void *arg)
 
 static void tell_haves(struct swarm *s)
 {
-	uint8_t out[HAVE_BATCH * 9];
-	size_t bytes = 0;
 	uint32_t i;
 
-	for (i = 0; i < s->fresh_count; i++)
-		bytes += wire_put_have(out + bytes, s->fresh[i]);
-	s->fresh_count = 0;
-	for (i = 0; i < s->count; i++) {
-		struct peer *p = s->peers[i];
-
-		/* A seed needs nothing from us. */
-		if (!p->dead && p->shook && !p->pick.all && !p->upload_only && peer_put(p, out, bytes))
-			peer_flush(p);
-	}
+	s->told = s->come_count;
+	for (i = 0; i < s->count; i++)
+		tell_haves_to(s, s->peers[i]);
 }
 
 static void ask_hungry(struct swarm *s)
@@ -218,12 +232,16 @@ static void ask_hungry(struct swarm *s)
 
 void swarm_end_turn(struct swarm *s, bool idle)
 {
-	uint32_t pending = disk_pending(s->disk);
+	uint32_t pending;
 	uint64_t now = 0;
+
+	if (s->up.kick)
+		swarm_upload_turn(s);
+	pending = disk_pending(s->disk);
 
 	if (s->kick)
 		ask_hungry(s);
-	if (s->fresh_count)
+	if (s->told < s->come_count)
 		tell_haves(s);
 	if (pending && !idle && pending < FLUSH_BLOCKS)
 		now = now_us();
@@ -237,9 +255,9 @@ void swarm_end_turn(struct swarm *s, bool idle)
 		reap(s);
 }
 
-bool swarm_pending(const struct swarm *s)
+uint32_t swarm_wait_ms(const struct swarm *s)
 {
-	return disk_pending(s->disk) > 0;
+	return s->up.kick ? 0 : disk_pending(s->disk) ? 1 : 1000;
 }
 
 /* ---- life */
@@ -267,6 +285,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	s->candidates = candidates_new(chance[0]);
 	s->picker = picker_new(info->h->piece_count, info->h->piece_length, info->h->total_length, options->budget_bytes, chance[1]);
 	s->disk = disk_new(l, slots, info->h->piece_count, &disk_hooks);
+	swarm_upload_init(s);
 	s->rate_ms = now_ms();
 	loop_timer_set(l, &s->tick, now_ms() + TICK_MS, on_tick, s);
 	return s;
@@ -286,10 +305,13 @@ void swarm_shutdown(struct swarm *s)
 void swarm_free(struct swarm *s)
 {
 	loop_timer_clear(s->loop, &s->tick);
+	loop_timer_clear(s->loop, &s->up.timer);
+	loop_timer_clear(s->loop, &s->up.down_timer);
 	picker_free(s->picker);
 	candidates_free(s->candidates);
 	disk_free(s->disk);
 	free(s->have);
+	free(s->come);
 	free(s->peers);
 	free(s);
 }
@@ -303,6 +325,9 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 	out->received_bytes = s->received;
 	out->wasted_bytes = s->wasted;
 	out->rate = s->rate;
+	out->uploaded_bytes = s->up.bytes;
+	meter_look(&s->up.meter, s->up.bytes, loop_now(s->loop));
+	out->upload_rate = s->up.meter.rate;
 	out->peers = s->shaken;
 	out->peers_known = candidates_known(s->candidates);
 	for (i = 0; i < s->count; i++) {
@@ -315,7 +340,7 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 
 void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left)
 {
-	*uploaded = 0;
+	*uploaded = s->up.bytes;
 	*downloaded = s->received;
 	*left = s->info->h->total_length - s->verified_bytes;
 }

@@ -43,8 +43,8 @@ void swarm_add_incoming(struct swarm *s, int fd, const struct net_addr *addr);
 
 /* After each turn of the loop: hands blocks over, asks starved peers for more, frees the dead.  `idle`: nothing else was ready. */
 void swarm_end_turn(struct swarm *s, bool idle);
-/* Whether the next turn should not wait: blocks are pending. */
-bool swarm_pending(const struct swarm *s);
+/* How long the next turn may wait, at most: 0 when there is more to send at once. */
+uint32_t swarm_wait_ms(const struct swarm *s);
 
 /* Drops all peers and dials; nothing is connected any more. */
 void swarm_shutdown(struct swarm *s);
@@ -52,7 +52,29 @@ void swarm_shutdown(struct swarm *s);
 void swarm_stats(struct swarm *s, struct msg_net_stats *out);
 void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left);
 
+/* ---- uploads, for peer*.c (swarm_upload.c) */
+
+/* It has something to ask of diskproc, or to send: a turn for it, once, behind those that wait. */
+void swarm_upload_turn_for(struct peer *p);
+/* Room or tokens came back: the line moves at the end of this turn of the loop. */
+void swarm_upload_kick(struct swarm *s);
+/* Somebody became interested, or left a place: who is unchoked is looked at again soon. */
+void swarm_choke_soon(struct swarm *s);
+/* Asks diskproc; the answer goes to peer_on_data() or peer_on_read_failed(), while the peer is there.  There must be room. */
+void swarm_read(struct peer *p, uint32_t serial, uint32_t piece, uint32_t begin, uint32_t length);
+const struct slots *swarm_upload_slots(struct swarm *s);
+/* How many of `want` bytes --max-up lets go now; 0: the caller's turn comes again. */
+size_t swarm_may_send(struct swarm *s, size_t want);
+/* The same for --max-down and a read; never 0 once swarm_may_read() let it read. */
+size_t swarm_may_receive(struct swarm *s, size_t want);
+/* Bytes that went out or came in, of any kind; payload that a peer got. */
+void swarm_count_sent(struct swarm *s, size_t bytes);
+void swarm_count_received(struct swarm *s, size_t bytes);
+void swarm_count_uploaded(struct peer *p, size_t payload);
+
 /* ---- for peer*.c */
+uint16_t swarm_port(struct swarm *s); /* where we listen; 0: nowhere */
+uint32_t swarm_told(const struct swarm *s); /* a greeting tells all that came up to here */
 struct picker *swarm_picker(struct swarm *s);
 struct disk *swarm_disk(struct swarm *s);
 struct loop *swarm_loop(struct swarm *s);

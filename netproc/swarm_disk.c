@@ -30,6 +30,21 @@ static void on_have_end(void *arg)
 	s->hooks.on_ready(s->hooks.arg);
 }
 
+/* Peers are told of it at the end of the turn. */
+static void remember(struct swarm *s, uint32_t piece)
+{
+	if (s->come_count == s->come_room) {
+		uint32_t room = max_u32(64, 2 * s->come_room), *grown = must_calloc(room, sizeof *grown);
+
+		if (s->come_count)
+			memcpy(grown, s->come, s->come_count * sizeof *grown);
+		free(s->come);
+		s->come = grown;
+		s->come_room = room;
+	}
+	s->come[s->come_count++] = piece;
+}
+
 static bool on_verified(void *arg, uint32_t piece)
 {
 	struct swarm *s = arg;
@@ -38,8 +53,7 @@ static bool on_verified(void *arg, uint32_t piece)
 		return false;
 	bitfield_set(s->have, piece);
 	s->verified_bytes += metainfo_piece_bytes(s->info, piece);
-	if (s->fresh_count < HAVE_BATCH)
-		s->fresh[s->fresh_count++] = piece;
+	remember(s, piece);
 	swarm_kick(s);
 	if (picker_complete(s->picker))
 		s->hooks.on_complete(s->hooks.arg);
@@ -129,6 +143,7 @@ static void forget_disk(struct swarm *s)
 	for (i = 0; i < s->count; i++)
 		if (!s->peers[i]->dead)
 			peer_forget_slot(s->peers[i]);
+	swarm_upload_lost(s);
 }
 
 static void on_lost(void *arg)
@@ -148,6 +163,8 @@ const struct disk_hooks swarm_disk_hooks = {
 	.on_blame = on_blame,
 	.on_hold = on_hold,
 	.on_slots = on_slots,
+	.on_data = swarm_on_data,
+	.on_read_failed = swarm_on_read_failed,
 	.on_lost = on_lost,
 };
 

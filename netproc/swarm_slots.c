@@ -65,8 +65,10 @@ void swarm_may_read(struct peer *p)
 {
 	if (p->swarm->waiting || !disk_free_slots(p->swarm->disk))
 		swarm_wait_for_slots(p);
-	else
+	else if (swarm_may_receive(p->swarm, SLOT_BYTES))
 		peer_read(p);
+	else
+		swarm_pause(p);
 }
 
 bool swarm_is_held(const struct swarm *s)

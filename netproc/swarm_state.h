@@ -6,16 +6,19 @@
  *	swarm_incoming.c  who connected to us
  *	swarm_disk.c      what diskproc says: pieces, verdicts, whom they ban
  *	swarm_slots.c     memory and slots that peers share, and the queue for slots
+ *	swarm_upload.c    whose turn it is to be sent to, and how fast
+ *	swarm_choke.c     whom we unchoke
  */
 #ifndef NETPROC_SWARM_STATE_H
 #define NETPROC_SWARM_STATE_H
 
+#include "bucket.h"
 #include "candidates.h"
 #include "strangers.h"
 #include "swarm.h"
 
 #define DIALS_MOST 40u
-#define HAVE_BATCH 512u
+#define HAVE_BATCH 512u /* HAVEs in one go to one peer */
 
 /* One address being dialled. */
 struct dialing {
@@ -25,8 +28,29 @@ struct dialing {
 	bool used;
 };
 
+/* A READ that is out.  peer NULL: free, or whoever asked is gone. */
+struct upload_read {
+	struct peer *peer;
+	uint32_t serial;
+};
+
+struct swarm_up {
+	struct peer *line, **line_end; /* who has something to ask or to send */
+	uint32_t in_line;
+	bool kick; /* the line should be walked at the end of this turn */
+	bool dry;  /* --max-up allowed nothing in this walk: the timer goes on */
+	struct bucket bucket; /* of all that is sent */
+	struct bucket down;   /* of all that is received */
+	struct loop_timer timer, down_timer;
+	uint64_t bytes;       /* payload sent */
+	struct meter meter;
+	struct upload_read read[SLOT_COUNT];
+	uint32_t free_read[SLOT_COUNT], free_reads;
+};
+
 struct swarm {
 	struct loop *loop;
+	struct swarm_up up;
 	struct dials *dials;
 	struct disk *disk;
 	struct picker *picker;
@@ -44,7 +68,8 @@ struct swarm {
 	uint8_t *have; /* our own bitfield */
 	uint32_t bitfield_bytes, held_slots;
 	size_t bitfield_memory;
-	uint32_t fresh[HAVE_BATCH], fresh_count; /* verified in this turn, to be told */
+	uint32_t *come, come_count, come_room; /* pieces that were verified since the start, in that order; owned */
+	uint32_t told;                          /* of them; each peer has a place of its own in it */
 	struct peer *waiting, **waiting_end; /* for slots, first come first served */
 	uint64_t held_ms; /* since when no peer is read; 0: they are */
 	bool ready, kick, connect;
@@ -74,6 +99,22 @@ void swarm_ban_stranger(struct swarm *s, uint32_t id, const char *why);
 
 /* swarm_disk.c */
 extern const struct disk_hooks swarm_disk_hooks; /* arg is left to be set */
+
+/* swarm_upload.c */
+
+void swarm_upload_init(struct swarm *s);
+/* Walks the line once; at the end of a turn when up.kick. */
+void swarm_upload_turn(struct swarm *s);
+bool swarm_on_data(void *arg, uint32_t tag, uint32_t slot);
+bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
+/* The peer is dead: what it asked for has no taker. */
+void swarm_upload_gone(struct peer *p);
+/* Before dead peers are freed. */
+void swarm_upload_forget_dead(struct swarm *s);
+/* diskproc is gone, with its slots. */
+void swarm_upload_lost(struct swarm *s);
+/* More came than --max-down allows: the peer is not read for a while. */
+void swarm_pause(struct peer *p);
 
 /* swarm_slots.c */
 
