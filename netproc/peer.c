@@ -356,6 +356,26 @@ static void on_have_all(struct peer *p, bool all)
 		replace_have(p, NULL, swarm_info(p->swarm)->h->piece_count);
 }
 
+/* BEP 6: a suggestion is heard and not followed; a piece that we may ask for while choked is asked for. */
+static void on_hint(struct peer *p, const struct wire_head *m)
+{
+	uint32_t i;
+
+	if (!p->fast || m->piece >= swarm_info(p->swarm)->h->piece_count) {
+		peer_liar(p, "a fast message that makes no sense");
+		return;
+	}
+	peer_tire(p, 1);
+	if (m->id != WIRE_ALLOWED_FAST || p->dead || p->allowed_count == FASTSET_MAX)
+		return;
+	for (i = 0; i < p->allowed_count; i++)
+		if (p->allowed[i] == m->piece)
+			return;
+	p->allowed[p->allowed_count++] = m->piece;
+	if (p->choking)
+		peer_request(p);
+}
+
 void peer_on_message(struct peer *p, const struct wire_head *m)
 {
 	switch (m->id) {
@@ -383,10 +403,7 @@ void peer_on_message(struct peer *p, const struct wire_head *m)
 		break;
 	case WIRE_SUGGEST:
 	case WIRE_ALLOWED_FAST:
-		if (!p->fast || m->piece >= swarm_info(p->swarm)->h->piece_count)
-			peer_liar(p, "a fast message that makes no sense");
-		else
-			peer_tire(p, 1);
+		on_hint(p, m);
 		break;
 	case WIRE_INTERESTED:
 	case WIRE_NOT_INTERESTED:
@@ -463,6 +480,19 @@ void peer_update_interest(struct peer *p)
 		peer_flush(p);
 }
 
+/* What to ask for now: anything, or while it chokes us what it allows all the same. */
+static uint32_t pick(struct peer *p, uint32_t want, struct picker_request picked[PICK_MAX])
+{
+	struct picker *picker = swarm_picker(p->swarm);
+	uint32_t n = 0, i;
+
+	if (!p->choking)
+		return picker_pick(picker, &p->pick, want, swarm_now(p->swarm), picked);
+	for (i = 0; i < p->allowed_count && n < want; i++)
+		n += picker_pick_piece(picker, &p->pick, p->allowed[i], want - n, swarm_now(p->swarm), picked + n);
+	return n;
+}
+
 void peer_request(struct peer *p)
 {
 	static struct picker_request picked[PICK_MAX];
@@ -472,7 +502,7 @@ void peer_request(struct peer *p)
 	uint64_t now;
 	size_t bytes = 0;
 
-	if (p->dead || p->choking || !p->interested)
+	if (p->dead || !p->interested || (p->choking && !p->allowed_count))
 		return;
 	target = rate_pipeline(&p->rate, swarm_now(p->swarm), p->reqq);
 	/* A quarter at a time: requests travel in batches too. */
@@ -481,7 +511,7 @@ void peer_request(struct peer *p)
 	now = now_us();
 	p->pick.expected_ms = rate_expected_ms(&p->rate, have, now);
 	p->pick.fast = rate_is_fast(&p->rate, swarm_rate(p->swarm), swarm_sending(p->swarm), now);
-	n = picker_pick(swarm_picker(p->swarm), &p->pick, min_u32(target - have, PICK_MAX), swarm_now(p->swarm), picked);
+	n = pick(p, min_u32(target - have, PICK_MAX), picked);
 	for (i = 0; i < n; i++) {
 		uint32_t begin = picked[i].block * BLOCK_BYTES;
 		uint32_t length = min_u32(metainfo_piece_bytes(info, picked[i].piece) - begin, BLOCK_BYTES);

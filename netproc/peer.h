@@ -109,6 +109,7 @@ struct peer {
 	bool choking;       /* it chokes us */
 	bool interested;    /* we told it that we are */
 	bool upload_only;
+	uint32_t allowed[FASTSET_MAX], allowed_count; /* what it lets us ask for while it chokes us (BEP 6) */
 	bool paused;        /* not read: more came than --max-down allows */
 	uint16_t port;      /* where it listens, as it says; 0: did not */
 	uint32_t told;      /* how many of the swarm's new pieces it was told of */

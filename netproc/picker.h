@@ -94,6 +94,9 @@ bool picker_interesting(struct picker *p, struct picker_peer *peer);
  */
 uint32_t picker_pick(struct picker *p, struct picker_peer *peer, uint32_t want, uint64_t now_ms, struct picker_request *out);
 
+/* The same, but blocks of this piece only, whatever is rarer: one that a peer lets us ask for while it chokes us. */
+uint32_t picker_pick_piece(struct picker *p, struct picker_peer *peer, uint32_t piece, uint32_t want, uint64_t now_ms, struct picker_request *out);
+
 /*
  * A block came from this peer.  On PICKER_TAKE `others` gets the peers (at most
  * `room`, *count in all) that were asked for it too: the caller cancels them

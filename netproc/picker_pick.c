@@ -400,6 +400,26 @@ uint32_t picker_pick(struct picker *p, struct picker_peer *peer, uint32_t want, 
 	return n;
 }
 
+uint32_t picker_pick_piece(struct picker *p, struct picker_peer *peer, uint32_t piece, uint32_t want, uint64_t now_ms, struct picker_request *out)
+{
+	struct open *o;
+	uint32_t n;
+
+	p->now_ms = max_u64(p->now_ms, now_ms);
+	want = on_trial(p, peer, min_u32(want, PICKER_QUEUE_MAX - peer->queue_count));
+	if (!want || piece >= p->pieces || is_had(p, piece) || !peer_has(peer, piece))
+		return 0;
+	o = open_of(p, piece);
+	if (!o && !has_room(p, p->piece_length))
+		return 0;
+	if (!o)
+		o = open_begin(p, piece, peer);
+	n = may_use(p, o, peer) ? take_blocks(p, o, peer, want, out) : 0;
+	if (!peer->proven)
+		peer->trial += n;
+	return n;
+}
+
 struct picker_peer *picker_hungry(struct picker *p)
 {
 	struct picker_peer *peer = p->hungry_first;
