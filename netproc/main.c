@@ -18,6 +18,7 @@
 #include "swarm.h"
 
 #define STATS_MS 250u
+#define PEERS_MS 2000u
 #define OTHER_SOURCES 64u /* control, diskproc, dialer, trackers' sockets */
 #define CA_BYTES_MAX (8u << 20)
 #define GOODBYE_MS 3000u
@@ -42,6 +43,8 @@ struct net {
 	uint32_t state;
 	uint32_t tracker_ok, tracker_failed;
 	struct msg_net_stats told;
+	uint32_t snapshot; /* of PEER_INFO */
+	uint64_t peers_told_ms;
 	bool started, complete, done;
 };
 
@@ -54,12 +57,33 @@ static void flush_control(struct net *n)
 	loop_change(n->loop, &n->control, EPOLLIN | (channel_wants_write(&n->c.control) ? EPOLLOUT : 0u));
 }
 
+/* Who is there, while the parent takes it: what finds no room is told the next time. */
+static void tell_peers(struct net *n)
+{
+	struct msg_peer_info m;
+	uint32_t i;
+
+	if (!n->c.net.peer_info || loop_now(n->loop) - n->peers_told_ms < PEERS_MS)
+		return;
+	n->peers_told_ms = loop_now(n->loop);
+	n->snapshot++;
+	for (i = 0; i < n->c.net.max_peers; i++) {
+		if (!swarm_peer_info(n->swarm, i, &m))
+			continue;
+		m.snapshot = n->snapshot;
+		if (channel_push(&n->c.control, MSG_PEER_INFO, &m) < 0)
+			break;
+	}
+	flush_control(n);
+}
+
 static void tell_stats(void *arg)
 {
 	struct net *n = arg;
 	struct msg_net_stats m;
 
 	loop_timer_set(n->loop, &n->stats, loop_now(n->loop) + STATS_MS, tell_stats, n);
+	tell_peers(n);
 	swarm_stats(n->swarm, &m);
 	m.tracker_ok = n->tracker_ok;
 	m.tracker_failed = n->tracker_failed;
@@ -81,8 +105,8 @@ static void on_ready(void *arg)
 	if (n->started || n->state != NET_RUNNING)
 		return;
 	n->complete = left == 0;
-	/* All is here already: there is nothing to ask of anyone. */
-	if (n->complete)
+	/* All is here already: there is nothing to ask of anyone, unless it is to be given. */
+	if (n->complete && !n->c.net.seed)
 		return;
 	n->started = true;
 	if (n->announcer)

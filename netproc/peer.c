@@ -84,7 +84,7 @@ struct peer *peer_new(struct swarm *s, int fd, const struct net_addr *addr, uint
 	p->incoming = candidate == NO_CANDIDATE;
 	p->pick.id = id;
 	p->choking = true;
-	p->up.choked = true;
+	p->up.choke.connected_ms = now_ms;
 	p->patience = PATIENCE_FULL;
 	p->connected_ms = p->patience_ms = p->sent_ms = p->rx.last_ms = now_ms;
 	p->rx.slot = NO_SLOT;

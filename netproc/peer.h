@@ -12,6 +12,7 @@
 #ifndef NETPROC_PEER_H
 #define NETPROC_PEER_H
 
+#include "choker.h"
 #include "fastset.h"
 #include "loop.h"
 #include "messages.h"
@@ -74,16 +75,13 @@ struct peer_tx {
 struct peer_up {
 	struct requests requests;
 	uint32_t fast[FASTSET_MAX], fast_count; /* pieces that it may ask for while choked (BEP 6) */
-	bool choked;             /* we choke it */
-	bool optimistic;         /* unchoked to see what it gives */
-	bool interested;         /* it says that it is */
+	struct choker_peer choke; /* whether it is unchoked, and why */
 	bool stalled;            /* it took nothing for so long that it holds no slots any more */
 	bool queued;             /* in the swarm's line */
 	struct peer *next;       /* in that line */
-	uint64_t sent_bytes;     /* payload */
-	uint64_t unchoked_ms, unchoked_bytes; /* when it was unchoked last, and sent_bytes then */
 	uint64_t moved_ms;       /* when it took a byte of a block, or had none to take */
-	struct meter meter;      /* of sent_bytes */
+	uint64_t took_ms;        /* when it took one; 0: never */
+	struct meter meter;      /* of choke.sent_bytes */
 };
 
 struct peer {
@@ -164,7 +162,8 @@ void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot);
 void peer_on_read_failed(struct peer *p, uint32_t serial);
 
 /* peer_upload.c: decisions. */
-void peer_set_choked(struct peer *p, bool choked);
+/* The choker decided otherwise than before: it is told, and what it asked for is dropped when it is choked. */
+void peer_tell_choke(struct peer *p);
 /* Asks diskproc for its next blocks, at most `window` at once.  False: there was no room for more. */
 bool peer_ask_disk(struct peer *p, uint32_t window);
 enum peer_sent {

@@ -60,9 +60,9 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 {
 	const struct metainfo *info = swarm_info(p->swarm);
 	bool exists = m->piece < info->h->piece_count;
-	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece) && swarm_shows(p, m->piece);
+	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece);
 
-	if (p->up.choked && !(have && is_allowed_fast(p, m->piece))) {
+	if (!p->up.choke.unchoked && !(have && is_allowed_fast(p, m->piece))) {
 		/* Asked before our choke came there, as a rule. */
 		peer_tire(p, 1);
 		reject(p, m->piece, m->begin, m->length);
@@ -112,29 +112,24 @@ void peer_on_cancel(struct peer *p, const struct wire_head *m)
 void peer_on_interested(struct peer *p, bool interested)
 {
 	peer_tire(p, 5);
-	if (p->up.interested == interested)
+	if (p->up.choke.interested == interested)
 		return;
-	p->up.interested = interested;
+	p->up.choke.interested = interested;
 	swarm_choke_soon(p->swarm);
 }
 
 /* ---- what we decide */
 
-void peer_set_choked(struct peer *p, bool choked)
+void peer_tell_choke(struct peer *p)
 {
 	static struct request dropped[REQUESTS_MAX];
 	struct requests_freed freed = { 0 };
+	bool choked = !p->up.choke.unchoked;
 	uint8_t out[8];
 	uint32_t i, n;
 
-	if (p->dead || p->up.choked == choked)
+	if (!peer_put(p, out, wire_put_plain(out, choked ? WIRE_CHOKE : WIRE_UNCHOKE)))
 		return;
-	p->up.choked = choked;
-	if (!choked) {
-		p->up.unchoked_ms = swarm_now(p->swarm);
-		p->up.unchoked_bytes = p->up.sent_bytes;
-	}
-	peer_put(p, out, wire_put_plain(out, choked ? WIRE_CHOKE : WIRE_UNCHOKE));
 	if (choked) {
 		n = requests_choke(&p->up.requests, p->up.fast, p->fast ? p->up.fast_count : 0, dropped, &freed);
 		for (i = 0; i < n; i++)
@@ -145,11 +140,6 @@ void peer_set_choked(struct peer *p, bool choked)
 }
 
 /* ---- reads and blocks */
-
-bool peer_wants_turn(const struct peer *p)
-{
-	return !p->dead && requests_count(&p->up.requests) > 0;
-}
 
 bool peer_ask_disk(struct peer *p, uint32_t window)
 {
@@ -213,7 +203,7 @@ enum peer_sent peer_send_blocks(struct peer *p)
 	}
 	if (n <= 0)
 		return PEER_SENT_WAITS;
-	p->sent_ms = p->up.moved_ms = swarm_now(p->swarm);
+	p->sent_ms = p->up.moved_ms = p->up.took_ms = swarm_now(p->swarm);
 	p->up.stalled = false;
 	p->tx.stuck_ms = 0;
 	swarm_count_sent(p->swarm, (size_t)n);
@@ -228,7 +218,7 @@ void peer_upload_tick(struct peer *p, uint64_t now)
 {
 	struct requests_freed freed = { 0 };
 
-	meter_look(&p->up.meter, p->up.sent_bytes, now);
+	meter_look(&p->up.meter, p->up.choke.sent_bytes, now);
 	if (!requests_sendable(&p->up.requests)) {
 		p->up.moved_ms = now; /* it is not the peer that keeps us waiting */
 		return;

@@ -131,6 +131,31 @@ static void reap(struct swarm *s)
 
 /* ---- time */
 
+/* When it last was of use to either side. */
+static uint64_t useful_ms(const struct peer *p)
+{
+	return max_u64(p->connected_ms, max_u64(p->block_ms, p->up.took_ms));
+}
+
+/* Neither side can ever give the other anything. */
+static bool is_useless(struct swarm *s, const struct peer *p)
+{
+	return p->shook && picker_complete(s->picker) && (p->pick.all || p->upload_only);
+}
+
+/* All is here: peers learn that we need nothing of them (BEP 21). */
+static void say_complete(struct swarm *s)
+{
+	uint32_t i;
+
+	s->said_complete = true;
+	for (i = 0; i < s->count; i++)
+		if (s->peers[i]->shook && !s->peers[i]->dead) {
+			peer_say_hello(s->peers[i]);
+			peer_flush(s->peers[i]);
+		}
+}
+
 /* Full, and others wait: the one that has been of no use for longest makes room. */
 static void replace_useless(struct swarm *s, uint64_t now)
 {
@@ -141,14 +166,14 @@ static void replace_useless(struct swarm *s, uint64_t now)
 		return;
 	for (i = 0; i < s->count; i++) {
 		struct peer *p = s->peers[i];
-		uint64_t since = max_u64(p->connected_ms, p->block_ms);
+		uint64_t since = useful_ms(p);
 
-		if (!p->dead && now - since > USELESS_AFTER_MS && (!worst || since < max_u64(worst->connected_ms, worst->block_ms)))
+		if (!p->dead && now - since > USELESS_AFTER_MS && (!worst || since < useful_ms(worst)))
 			worst = p;
 	}
 	if (worst) {
 		s->replaced_ms = now;
-		swarm_drop(worst, DROP_USELESS, "others wait, and it has sent nothing for two minutes");
+		swarm_drop(worst, DROP_USELESS, "others wait, and nothing went either way for two minutes");
 	}
 }
 
@@ -197,7 +222,13 @@ static void on_tick(void *arg)
 		peer_tick(s->peers[i], now);
 		peer_update_interest(s->peers[i]);
 		tell_haves_to(s, s->peers[i]);
+		if (is_useless(s, s->peers[i]))
+			swarm_drop(s->peers[i], DROP_USELESS, "both have all there is");
 	}
+	if (s->ready && !s->said_complete && picker_complete(s->picker))
+		say_complete(s);
+	meter_look(&s->up.meter, s->up.bytes, now);
+	swarm_choke(s);
 	replace_useless(s, now);
 	spill = s->ready ? picker_spill_candidate(s->picker, now) : UINT32_MAX;
 	if (spill != UINT32_MAX)
@@ -235,6 +266,8 @@ void swarm_end_turn(struct swarm *s, bool idle)
 	uint32_t pending;
 	uint64_t now = 0;
 
+	if (s->choke_soon)
+		swarm_choke(s);
 	if (s->up.kick)
 		swarm_upload_turn(s);
 	pending = disk_pending(s->disk);
@@ -267,7 +300,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 {
 	struct swarm *s = must_calloc(1, sizeof *s);
 	struct disk_hooks disk_hooks = swarm_disk_hooks;
-	uint64_t chance[2];
+	uint64_t chance[3];
 
 	random_bytes(chance, sizeof chance);
 	disk_hooks.arg = s;
@@ -286,6 +319,8 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	s->picker = picker_new(info->h->piece_count, info->h->piece_length, info->h->total_length, options->budget_bytes, chance[1]);
 	s->disk = disk_new(l, slots, info->h->piece_count, &disk_hooks);
 	swarm_upload_init(s);
+	s->chokes = must_calloc(options->max_peers, sizeof(struct choker_peer *));
+	choker_init(&s->choker, chance[2]);
 	s->rate_ms = now_ms();
 	loop_timer_set(l, &s->tick, now_ms() + TICK_MS, on_tick, s);
 	return s;
@@ -312,6 +347,7 @@ void swarm_free(struct swarm *s)
 	disk_free(s->disk);
 	free(s->have);
 	free(s->come);
+	free(s->chokes);
 	free(s->peers);
 	free(s);
 }
@@ -326,16 +362,44 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 	out->wasted_bytes = s->wasted;
 	out->rate = s->rate;
 	out->uploaded_bytes = s->up.bytes;
-	meter_look(&s->up.meter, s->up.bytes, loop_now(s->loop));
 	out->upload_rate = s->up.meter.rate;
 	out->peers = s->shaken;
 	out->peers_known = candidates_known(s->candidates);
 	for (i = 0; i < s->count; i++) {
 		out->seeds += !s->peers[i]->dead && s->peers[i]->shook && s->peers[i]->pick.all;
+		out->unchoked += !s->peers[i]->dead && s->peers[i]->up.choke.unchoked;
+		out->interested += !s->peers[i]->dead && s->peers[i]->up.choke.interested;
 		out->incoming += !s->peers[i]->dead && s->peers[i]->shook && s->peers[i]->incoming;
 	}
 	out->banned = s->banned;
 	out->refused = dials_refused(s->dials);
+}
+
+bool swarm_peer_info(struct swarm *s, uint32_t i, struct msg_peer_info *out)
+{
+	struct peer *p = i < s->count ? s->peers[i] : NULL;
+	const struct choker_peer *c;
+
+	if (!p || p->dead || !p->shook)
+		return false;
+	c = &p->up.choke;
+	memset(out, 0, sizeof *out);
+	out->addr = p->addr;
+	out->flags = (p->choking ? PEER_INFO_CHOKES_US : 0u) | (c->interested ? PEER_INFO_INTERESTED_IN_US : 0u) |
+		     (c->unchoked ? 0u : PEER_INFO_WE_CHOKE) | (p->interested ? PEER_INFO_WE_ARE_INTERESTED : 0u) |
+		     (rate_snubbed(&p->rate) ? PEER_INFO_SNUBS_US : 0u) | (c->optimistic ? PEER_INFO_OPTIMISTIC : 0u) |
+		     (p->incoming ? PEER_INFO_INCOMING : 0u) | (p->pick.all ? PEER_INFO_SEED : 0u) |
+		     (p->upload_only ? PEER_INFO_UPLOAD_ONLY : 0u) | (p->fast ? PEER_INFO_FAST : 0u) |
+		     (p->extended ? PEER_INFO_EXTENDED : 0u);
+	out->have_pieces = p->pick.all ? s->info->h->piece_count : p->pick.have_count;
+	out->requests = p->pick.queue_count;
+	out->queued = requests_count(&p->up.requests);
+	out->down_rate = rate_now(&p->rate, now_us());
+	out->up_rate = p->up.meter.rate;
+	out->received_bytes = p->received_bytes;
+	out->sent_bytes = c->sent_bytes;
+	memcpy(out->client, p->client, min_u64(strnlen(p->client, sizeof p->client), sizeof out->client - 1));
+	return true;
 }
 
 void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left)

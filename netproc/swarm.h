@@ -50,6 +50,8 @@ uint32_t swarm_wait_ms(const struct swarm *s);
 void swarm_shutdown(struct swarm *s);
 
 void swarm_stats(struct swarm *s, struct msg_net_stats *out);
+/* What -v and --json show of peer number i, 0 to max_peers - 1.  False: there is none, or it has not shaken hands. */
+bool swarm_peer_info(struct swarm *s, uint32_t i, struct msg_peer_info *out);
 void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left);
 
 /* ---- uploads, for peer*.c (swarm_upload.c) */

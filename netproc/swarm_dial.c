@@ -115,7 +115,7 @@ void swarm_connect_more(struct swarm *s)
 	uint64_t wait;
 
 	s->connect = false;
-	while (s->ready && !s->disk_held && !s->down && !picker_complete(s->picker) && s->count + s->dials_under_way < s->options.max_peers) {
+	while (s->ready && !s->disk_held && !s->down && (s->options.seed || !picker_complete(s->picker)) && s->count + s->dials_under_way < s->options.max_peers) {
 		struct dialing *d = free_dialing(s, DIALS_MOST);
 		uint32_t i = d ? candidates_next(s->candidates, loop_now(s->loop), &wait) : NO_CANDIDATE;
 

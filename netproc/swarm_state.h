@@ -51,6 +51,9 @@ struct swarm_up {
 struct swarm {
 	struct loop *loop;
 	struct swarm_up up;
+	struct choker choker;
+	struct choker_peer **chokes; /* scratch of one choker_turn(): options.max_peers of room; owned */
+	bool choke_soon;
 	struct dials *dials;
 	struct disk *disk;
 	struct picker *picker;
@@ -73,6 +76,7 @@ struct swarm {
 	struct peer *waiting, **waiting_end; /* for slots, first come first served */
 	uint64_t held_ms; /* since when no peer is read; 0: they are */
 	bool ready, kick, connect;
+	bool said_complete; /* peers were told that we need nothing any more */
 	bool disk_held; /* this diskproc takes no more: nobody is dialled until another comes */
 	bool down; /* for good */
 	struct loop_timer tick;
@@ -115,6 +119,9 @@ void swarm_upload_forget_dead(struct swarm *s);
 void swarm_upload_lost(struct swarm *s);
 /* More came than --max-down allows: the peer is not read for a while. */
 void swarm_pause(struct peer *p);
+
+/* swarm_choke.c: at each tick, and at the end of a turn when choke_soon. */
+void swarm_choke(struct swarm *s);
 
 /* swarm_slots.c */
 

@@ -175,8 +175,12 @@ void swarm_count_sent(struct swarm *s, size_t bytes)
 
 void swarm_count_uploaded(struct peer *p, size_t payload)
 {
-	p->up.sent_bytes += payload;
-	p->swarm->up.bytes += payload;
+	struct swarm *s = p->swarm;
+
+	p->up.choke.sent_bytes += payload;
+	s->up.bytes += payload;
+	if (choker_spent(&s->choker, &p->up.choke))
+		swarm_choke_soon(s);
 }
 
 /* ---- reads */
@@ -235,7 +239,7 @@ void swarm_upload_gone(struct peer *p)
 		if (s->up.read[i].peer == p)
 			s->up.read[i].peer = NULL;
 	peer_upload_end(p);
-	if (!p->up.choked)
+	if (p->up.choke.unchoked)
 		swarm_choke_soon(s);
 }
 
