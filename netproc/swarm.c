@@ -529,6 +529,23 @@ static void on_slots(void *arg)
 	serve_waiting(arg);
 }
 
+/* Nothing is asked to be read: answers to it are a lie. */
+static bool on_data(void *arg, uint32_t tag, uint32_t slot)
+{
+	(void)arg;
+	(void)tag;
+	(void)slot;
+	return false;
+}
+
+static bool on_read_failed(void *arg, uint32_t tag, int32_t error)
+{
+	(void)arg;
+	(void)tag;
+	(void)error;
+	return false;
+}
+
 /* Slots and what diskproc held are gone: blocks that are under way into a slot are thrown away. */
 static void forget_disk(struct swarm *s)
 {
@@ -548,7 +565,7 @@ static void on_lost(void *arg)
 	s->hooks.on_disk_lost(s->hooks.arg);
 }
 
-void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
+void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd)
 {
 	/* The old channel's end may not have been read yet. */
 	forget_disk(s);
@@ -556,7 +573,7 @@ void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
 	memset(s->have, 0, s->bitfield_bytes);
 	s->verified_bytes = 0;
 	s->disk_held = false;
-	disk_attach(s->disk, fd, epoch);
+	disk_attach(s->disk, fd, epoch, slots_fd);
 }
 
 /* ---- time */
@@ -683,7 +700,8 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 			const struct msg_net_options *options, const uint8_t peer_id[20], const struct swarm_hooks *hooks)
 {
 	struct swarm *s = must_calloc(1, sizeof *s);
-	struct disk_hooks disk_hooks = { s, on_have, on_have_end, on_verified, on_rejected, on_spilled, on_blame, on_hold, on_slots, on_lost };
+	struct disk_hooks disk_hooks = { s,	    on_have, on_have_end, on_verified, on_rejected,    on_spilled,
+					 on_blame, on_hold, on_slots,	  on_data,     on_read_failed, on_lost };
 	uint64_t chance[2];
 
 	random_bytes(chance, sizeof chance);
