@@ -1,7 +1,7 @@
 /*
  * disk.c - see disk.h.  Runs after the lock; never blocks but in poll.
  *
- * Back-pressure: a packet of blocks is only taken when there is room for the
+ * Back-pressure: a packet of netproc is only taken when there is room for the
  * answers in netproc's channel and, for tiny pieces, for the pieces.  Slots
  * come back as fast as they are copied; what limits netproc is the budget,
  * which it keeps itself and which store.c enforces.
@@ -42,9 +42,27 @@ static int on_spill(void *self, const void *message, int fd)
 	return store_on_spill(&d->store, message);
 }
 
+static int on_read(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+
+	(void)fd;
+	return upload_on_read(&d->upload, message, d->store.hold);
+}
+
+static int on_data_done(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+
+	(void)fd;
+	return upload_on_done_slot(&d->upload, message);
+}
+
 static const struct permit net_permits[] = {
 	{ MSG_BLOCK, IN(NET_OPEN) | IN(NET_HELD), on_block },
 	{ MSG_SPILL, IN(NET_OPEN) | IN(NET_HELD), on_spill },
+	{ MSG_READ, IN(NET_OPEN) | IN(NET_HELD), on_read },
+	{ MSG_DATA_DONE, IN(NET_OPEN) | IN(NET_HELD), on_data_done },
 };
 
 /* A new netproc's descriptors come one by one: its channel, then its slots. */
@@ -110,7 +128,7 @@ void disk_make_threads(struct disk *d)
 	d->pool = pool_new(d->options.threads, work_run, work_warm, &d->work);
 }
 
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd)
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, const struct slots *upload)
 {
 	d->m = *m;
 	d->files = files_new(&d->m, o);
@@ -120,6 +138,7 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	store_init(&d->store, &d->m, d->options.budget_bytes, &d->work, d->pool, spill_fd);
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
+	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
 	check_init(&d->check, &d->m, d->options.threads);
 }
 
@@ -152,6 +171,7 @@ int disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
 	d->net_state = NET_QUIET;
 	d->have_next = 0;
 	d->freed = 0;
+	upload_reset(&d->upload);
 	return 0;
 }
 
@@ -233,6 +253,11 @@ static void start_sync(struct disk *d)
 static void on_done(struct disk *d, struct job *j)
 {
 	switch (j->kind) {
+	case JOB_READ:
+		upload_on_done(&d->upload, j);
+		if (d->upload.fault.act)
+			storage_failed(d, &d->upload.fault);
+		return;
 	case JOB_CHECK:
 		check_on_done(&d->check, &d->store, j);
 		if (d->check.fault.act)
@@ -289,6 +314,8 @@ enum channel_result disk_serve_net(struct disk *d)
 
 	for (i = 0; i < PACKETS_PER_TURN && r == CHANNEL_OK && net_may_be_read(d); i++) {
 		r = channel_dispatch(&d->net, net_permits, ARRAY_LEN(net_permits), &d->net_state, d, 1);
+		if (r != CHANNEL_VIOLATION)
+			upload_run(&d->upload);
 		pool_kick(d->pool);
 		if (d->freed >= FREED_FLUSH) {
 			(void)channel_flush(&d->net);
@@ -303,7 +330,7 @@ void disk_advance(struct disk *d, uint64_t now)
 {
 	bool all = d->store.verified_pieces == d->m.h->piece_count;
 
-	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store)) {
+	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store) && !d->upload.busy) {
 		/* On failure there is no netproc, and the parent was told. */
 		(void)!disk_attach(d, d->next_net, d->next_epoch, d->next_slots);
 		d->next_net = d->next_slots = -1;
@@ -372,12 +399,12 @@ static int serve_control(struct disk *d)
 static void net_ended(struct disk *d, enum channel_result r)
 {
 	if (r == CHANNEL_VIOLATION)
-		accuse(ROLE_NETPROC, &d->net, channel_violation(), d->store.why);
+		accuse(ROLE_NETPROC, &d->net, channel_violation(), d->upload.why ? d->upload.why : d->store.why);
 	else if (r == CHANNEL_CLOSED)
 		log_line(LOG_INFO, TOPIC_IPC, "netproc closed its channel");
 	else
 		return;
-	d->store.why = NULL;
+	d->store.why = d->upload.why = NULL;
 	channel_close(&d->net);
 }
 

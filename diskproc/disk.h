@@ -15,6 +15,7 @@
 
 #include "check.h"
 #include "messages.h"
+#include "upload.h"
 
 enum stage { STAGE_CHECK, STAGE_RUN, STAGE_SYNC, STAGE_COMPLETE, STAGE_FAILED };
 
@@ -28,13 +29,14 @@ enum net_state {
 struct disk {
 	struct channel *control;   /* the parent; not owned */
 	struct channel net;        /* fd -1: no netproc */
-	struct slots slots;
+	struct slots slots;        /* netproc's */
 	struct metainfo m;
 	struct msg_disk_options options;
 	struct files *files;
 	struct work work;
 	struct pool *pool;
 	struct store store;
+	struct upload upload;
 	struct check check;
 	struct job prepare, sync;
 	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
@@ -60,8 +62,8 @@ struct disk {
 void disk_init(struct disk *d, struct channel *control, const struct msg_disk_options *o);
 /* Makes the threads: after Landlock, before the lock. */
 void disk_make_threads(struct disk *d);
-/* After the lock: the validated form (kept mapped), and the files of it.  Takes the memory. */
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd);
+/* After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed.  Takes the memory. */
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, const struct slots *upload);
 /* Ends the threads and frees all; no job may be busy.  For tests. */
 void disk_release(struct disk *d);
 

@@ -4,7 +4,9 @@
  * Invariants, under the lock: a handle with refs > 0 is not closed; handles are
  * in the list from the last used to the first; entry.slot - 1 is the file's
  * handle or 0 when it is closed.  No more handles than max_open, but always
- * one for each worker, so that whoever needs one finds one without refs.
+ * one for each worker and one for the loop, so that whoever needs one finds one
+ * without refs.  refs grow under the lock only, and fall without it: who holds
+ * one may rely on the handle and on entry.slot, since neither changes meanwhile.
  * Every file that was opened to be written is in the bucket of its inode, so
  * that a second one with the same inode is found: a file system that takes two
  * names of the torrent for one (in upper and lower case, or composed otherwise)
@@ -15,6 +17,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -35,10 +39,11 @@ struct entry {
 struct handle {
 	int fd;
 	uint32_t file;
-	uint32_t refs;
+	atomic_uint refs;
 	uint32_t newer, older; /* handle numbers; NONE at the ends */
 };
 #define NONE UINT32_MAX
+#define OTHER_HOLDERS 3u /* the threads of the slow lane and of uploads, and the loop */
 
 struct files {
 	const struct metainfo *m;
@@ -82,7 +87,7 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	f->read_only = o->read_only;
 	f->newest = f->oldest = NONE;
 	f->dirs_dirty = o->existing && !o->read_only;
-	f->handle_count = min_u32(max_u32(o->max_open, o->threads + 2), FILES_MAX_OPEN);
+	f->handle_count = min_u32(max_u32(o->max_open, o->threads + OTHER_HOLDERS), FILES_MAX_OPEN);
 	pthread_mutex_init(&f->lock, NULL);
 	f->entries = must_calloc(m->h->file_count, sizeof *f->entries);
 	while (f->bucket_mask < m->h->file_count)
@@ -151,7 +156,7 @@ static uint32_t free_handle(struct files *f)
 
 	if (f->used < f->handle_count)
 		return f->used++;
-	for (i = f->oldest; i != NONE && f->handles[i].refs; i = f->handles[i].newer)
+	for (i = f->oldest; i != NONE && atomic_load(&f->handles[i].refs); i = f->handles[i].newer)
 		;
 	if (i == NONE)
 		bug("all %u handles are held", f->handle_count);
@@ -273,10 +278,18 @@ fail:
 	return -1;
 }
 
+/* One more holds it: it is the newest. */
+static int hold(struct files *f, uint32_t i)
+{
+	unlink_handle(f, i);
+	link_newest(f, i);
+	atomic_fetch_add(&f->handles[i].refs, 1);
+	return f->handles[i].fd;
+}
+
 int files_get(struct files *f, uint32_t file, enum files_want want, struct fault *fault)
 {
 	struct entry *e = &f->entries[file];
-	struct handle *h;
 	int fd;
 
 	pthread_mutex_lock(&f->lock);
@@ -284,21 +297,33 @@ int files_get(struct files *f, uint32_t file, enum files_want want, struct fault
 	if (f->single >= 0) {
 		fd = f->broken.act ? -1 : f->single;
 	} else if (e->slot) {
-		h = &f->handles[e->slot - 1];
-		unlink_handle(f, e->slot - 1u);
-		link_newest(f, e->slot - 1u);
-		h->refs++;
-		fd = h->fd;
+		fd = hold(f, e->slot - 1u);
 	} else {
 		fd = open_file(f, file, want, fault);
 		if (fd >= 0) {
 			uint32_t i = free_handle(f);
 
-			f->handles[i] = (struct handle){ .fd = fd, .file = file, .refs = 1 };
+			f->handles[i].fd = fd;
+			f->handles[i].file = file;
+			atomic_store(&f->handles[i].refs, 1);
 			link_newest(f, i);
 			e->slot = (uint16_t)(i + 1);
 		}
 	}
+	pthread_mutex_unlock(&f->lock);
+	return fd;
+}
+
+int files_try(struct files *f, uint32_t file)
+{
+	int fd = -1;
+
+	if (f->single >= 0)
+		return f->broken.act ? -1 : f->single;
+	if (pthread_mutex_trylock(&f->lock))
+		return -1;
+	if (f->entries[file].slot)
+		fd = hold(f, f->entries[file].slot - 1u);
 	pthread_mutex_unlock(&f->lock);
 	return fd;
 }
@@ -312,13 +337,12 @@ void files_wrote(struct files *f, uint32_t file)
 
 void files_put(struct files *f, uint32_t file)
 {
+	uint32_t slot = f->entries[file].slot;
+
 	if (f->single >= 0)
 		return;
-	pthread_mutex_lock(&f->lock);
-	if (!f->entries[file].slot || !f->handles[f->entries[file].slot - 1].refs)
+	if (!slot || !atomic_fetch_sub(&f->handles[slot - 1].refs, 1))
 		bug("file %u is not held", file);
-	f->handles[f->entries[file].slot - 1].refs--;
-	pthread_mutex_unlock(&f->lock);
 }
 
 int files_make_empty(struct files *f, struct fault *fault)

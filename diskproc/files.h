@@ -1,7 +1,8 @@
 /*
  * files.h - the files of this download: opened when needed, at most so many at once, synced.
  *
- * Called by the workers, many at a time; one lock over the table.  A file is
+ * Called by the workers, many at a time, and by the loop; one lock over the
+ * table.  A file is
  * made (exclusively) by the first write, with its exact length and holes.  What
  * was there before is accepted only when it was said that it may be, is a
  * regular file on our device and has one name.  Nothing here writes a byte of
@@ -23,7 +24,7 @@ struct files_options {
 	bool existing;    /* files may be there from an earlier run */
 	bool read_only;
 	uint32_t max_open;
-	uint32_t threads; /* workers that may hold a file at once */
+	uint32_t threads; /* workers of the fast lane */
 	int also_device;  /* a descriptor whose device files may be on too, or -1 */
 };
 
@@ -38,8 +39,15 @@ void files_free(struct files *f);
  * it is not there; FILES_READ gives -1 with fault->act 0 when it is not there.
  */
 int files_get(struct files *f, uint32_t file, enum files_want want, struct fault *fault) MUST_CHECK;
+/*
+ * For the loop, which must not wait: the descriptor of a file that is open
+ * already, held until files_put(); -1 when it is not, or when somebody else has
+ * the table just now (and may be waiting for a disk).
+ */
+int files_try(struct files *f, uint32_t file) MUST_CHECK;
 /* After each write, before files_put(): marked earlier, a sync in between would take the file for synced. */
 void files_wrote(struct files *f, uint32_t file);
+/* Waits for nobody. */
 void files_put(struct files *f, uint32_t file);
 
 /* Makes the empty files, and the directories above them.  Slow lane. */

@@ -1,7 +1,7 @@
 /*
  * main.c - bulkhead-diskproc: owns the output and the hashes, has no network.
  *
- * Takes its descriptors, warms up, locks down, loops.  Trusts nobody: netproc's
+ * Makes its slots, takes its descriptors, warms up, locks down, loops.  Trusts nobody: netproc's
  * messages are checked in store.c, its slots are copied before they are looked
  * at, the form is validated here again.
  */
@@ -52,13 +52,16 @@ int main(void)
 {
 	static struct compartment c;
 	static struct disk d;
+	static struct slots upload;
 	struct files_options o;
 	struct metainfo m;
 	enum disk_turn turn;
 	uint32_t status;
 	int spill, form;
 
-	compartment_begin(&c, ROLE_DISKPROC);
+	compartment_hello(&c, ROLE_DISKPROC);
+	compartment_make_slots(&c, &upload);
+	compartment_receive(&c);
 	signal(SIGPIPE, SIG_IGN); /* a sibling that dies is an error of write, not our end */
 	signal(SIGXFSZ, SIG_IGN); /* the same for a file that may not grow */
 	/* Threads share one heap: memory stays small, and no arena is mapped after the lock. */
@@ -73,7 +76,7 @@ int main(void)
 	compartment_lock(&c);
 
 	map_form(&c, form, o.single >= 0, &m);
-	disk_open(&d, &m, &o, spill);
+	disk_open(&d, &m, &o, spill, &upload);
 	if (c.fds[SETUP_DISK] >= 0) {
 		int net = compartment_take(&c, SETUP_DISK);
 

@@ -44,7 +44,7 @@ struct pool {
 		pthread_t id;
 		uint32_t worker;
 		enum pool_lane lane;
-	} thread[POOL_MAX_THREADS + 1];
+	} thread[POOL_WORKERS];
 };
 
 static void list_init(struct list *l)
@@ -180,9 +180,10 @@ struct pool *pool_new(uint32_t threads, pool_work *work, void (*warm)(void *self
 	for (i = 0; i < p->threads; i++)
 		start_thread(p, i, POOL_FAST);
 	start_thread(p, p->threads, POOL_SLOW);
+	start_thread(p, p->threads + 1, POOL_READ);
 	/* What a thread touches for the first time must be touched before the filter is there. */
 	pthread_mutex_lock(&p->lock);
-	while (p->warmed < p->threads + 1)
+	while (p->warmed < p->threads + 2)
 		pthread_cond_wait(&p->warm_done, &p->lock);
 	pthread_mutex_unlock(&p->lock);
 	return p;
@@ -197,7 +198,7 @@ void pool_free(struct pool *p)
 	for (i = 0; i < POOL_LANES; i++)
 		pthread_cond_broadcast(&p->lanes[i].more);
 	pthread_mutex_unlock(&p->lock);
-	for (i = 0; i <= p->threads; i++)
+	for (i = 0; i < p->threads + 2; i++)
 		pthread_join(p->thread[i].id, NULL);
 	for (i = 0; i < POOL_LANES; i++)
 		pthread_cond_destroy(&p->lanes[i].more);
@@ -217,7 +218,7 @@ void pool_kick(struct pool *p)
 {
 	uint32_t i;
 
-	if (!p->staged[POOL_FAST].first && !p->staged[POOL_SLOW].first)
+	if (!p->staged[POOL_FAST].first && !p->staged[POOL_SLOW].first && !p->staged[POOL_READ].first)
 		return;
 	pthread_mutex_lock(&p->lock);
 	for (i = 0; i < POOL_LANES; i++) {

@@ -1,9 +1,10 @@
 /*
  * pool.h - the threads that hash, write and sync, and how jobs get to them and back.
  *
- * Two lanes: the fast one (hash, write, read) is served by `threads` workers;
- * the slow one (fsync and what may take seconds) by one thread of its own, so
- * that a sync stalls nobody.  Jobs are handed over in batches under one lock;
+ * Three lanes: the fast one (hash, write, read what is to be hashed) is served by
+ * `threads` workers; the slow one (fsync and what may take seconds) and that of
+ * uploads by one thread each, so that a sync stalls nobody, and hashing no peer
+ * that waits for data.  Jobs are handed over in batches under one lock;
  * a worker that is busy is not woken, and the loop is only woken when it said
  * that it would sleep.  Threads live as long as the process.
  */
@@ -13,10 +14,11 @@
 #include "common.h"
 
 #define POOL_MAX_THREADS 16u
+#define POOL_WORKERS (POOL_MAX_THREADS + POOL_LANES - 1u) /* most threads of all lanes */
 #define POOL_BATCH_JOBS 32u
 #define POOL_BATCH_BYTES (512u << 10) /* a worker takes no more than this at once, or one job */
 
-enum pool_lane { POOL_FAST, POOL_SLOW, POOL_LANES };
+enum pool_lane { POOL_FAST, POOL_SLOW, POOL_READ, POOL_LANES };
 
 /* Embedded at the start of what is to be done.  Owned by the loop, the worker, and the loop again. */
 struct pool_job {
@@ -24,7 +26,7 @@ struct pool_job {
 	uint32_t bytes; /* weight: how much work it is */
 };
 
-/* Does all jobs of the list, in any order; `worker` is 0 .. threads (the last: the slow lane's). */
+/* Does all jobs of the list, in any order; `worker` is 0 .. threads + 1 (the last two: of the lanes with one). */
 typedef void pool_work(void *self, uint32_t worker, struct pool_job *list);
 
 struct pool;

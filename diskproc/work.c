@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "fetch.h"
 #include "reader.h"
 #include "sha1_lanes.h"
 #include "siphash.h"
@@ -26,7 +27,7 @@ void work_init(struct work *w)
 	if (!w->sha1)
 		bug("libcrypto has no SHA-1");
 	w->lanes = sha1_lanes_usable();
-	for (i = 0; i <= POOL_MAX_THREADS; i++) {
+	for (i = 0; i < POOL_WORKERS; i++) {
 		w->thread[i].hash = EVP_MD_CTX_new();
 		if (!w->thread[i].hash)
 			bug("no memory for a digest");
@@ -45,7 +46,7 @@ void work_release(struct work *w)
 {
 	uint32_t i;
 
-	for (i = 0; i <= POOL_MAX_THREADS; i++) {
+	for (i = 0; i < POOL_WORKERS; i++) {
 		EVP_MD_CTX_free(w->thread[i].hash);
 		free(w->thread[i].chunk);
 	}
@@ -174,6 +175,9 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 			break;
 		case JOB_SYNC:
 			(void)!files_sync(w->files, &j->fault);
+			break;
+		case JOB_READ:
+			fetch_read(w, j);
 			break;
 		}
 	}

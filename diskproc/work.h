@@ -1,10 +1,11 @@
 /*
- * work.h - what the workers do: hash a piece and write it, read and hash what is there, spill, sync.
+ * work.h - what the workers do: hash a piece and write it, read and hash what is there, read it out, spill, sync.
  *
  * A job is owned by the loop, then by one worker, then by the loop again; a
  * worker touches nothing else but what is constant (the form), files.h (which
  * locks) and its own context.  Hash first, then write, from the same private
- * buffer: P2.  A VERIFY may stand for several pieces (gather.h): they come and go as one job.
+ * buffer: P2.  A VERIFY may stand for several pieces (gather.h), a READ for
+ * several parts (upload.h): they come and go as one job.
  */
 #ifndef DISKPROC_WORK_H
 #define DISKPROC_WORK_H
@@ -23,6 +24,7 @@ enum job_kind {
 	JOB_CHECK,   /* read pieces from the files and compare */
 	JOB_PREPARE, /* make empty files; read-only: check the sizes of all */
 	JOB_SYNC,
+	JOB_READ,    /* read a part of a verified piece from the files */
 };
 
 #define CHECK_MAX_PIECES 256u /* in one JOB_CHECK */
@@ -33,7 +35,8 @@ struct job {
 	struct pool_job link; /* first */
 	enum job_kind kind;
 	uint32_t piece; /* CHECK: the first */
-	uint32_t bytes; /* of the piece */
+	uint32_t bytes; /* of the piece; READ: of the part */
+	uint32_t begin; /* READ: of the part, in the piece */
 	uint8_t *buffer;
 	EVP_MD_CTX *hash;     /* running, of its first `hashed` bytes; the piece's */
 	uint32_t hashed;      /* bytes that are in `hash` already */
@@ -42,9 +45,10 @@ struct job {
 	uint32_t region;
 	uint32_t pieces;      /* CHECK: how many */
 	bool want_sums;
-	struct job *others;   /* VERIFY: whole pieces of the same length, to be hashed with this one; a list by this pointer */
+	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order of the payload. */
+	struct job *others;
 	/* The answer. */
-	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too */
+	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too.  READ: all of it is in the buffer */
 	struct fault fault;
 	uint64_t *sums;       /* VERIFY: of each block (malloc) when the hash did not match or want_sums */
 	uint64_t found[CHECK_MAX_PIECES / 64]; /* CHECK */
@@ -65,7 +69,7 @@ struct work {
 	struct work_thread {
 		EVP_MD_CTX *hash;
 		uint8_t *chunk; /* READER_CHUNK bytes, while checking; owned by its worker */
-	} thread[POOL_MAX_THREADS + 1];
+	} thread[POOL_WORKERS];
 };
 
 /* Before the lock: fetches the digest and makes the contexts. */

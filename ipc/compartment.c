@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "accuse.h"
+#include "slots.h"
 
 /*
  * How long the parent may take, between two of its messages: longer than its
@@ -62,7 +63,7 @@ static uint32_t expected_fds(enum role role)
 	case ROLE_DIALER:
 		return 1u << SETUP_FORM | 1u << SETUP_DIAL | 1u << SETUP_RESOLVE;
 	case ROLE_NETPROC:
-		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA;
+		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA | 1u << SETUP_UPLOAD_SLOTS;
 	case ROLE_DISKPROC:
 		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE | 1u << SETUP_SPILL | 1u << SETUP_DISK | 1u << SETUP_SLOTS;
 	default:
@@ -113,7 +114,7 @@ static bool keep_options(struct compartment *c, const struct packet *p)
 	return true;
 }
 
-static void receive_setup(struct compartment *c)
+void compartment_receive(struct compartment *c)
 {
 	for (;;) {
 		struct packet p;
@@ -146,7 +147,7 @@ static void say_hello(struct compartment *c)
 	say(c, MSG_HELLO, &m);
 }
 
-void compartment_begin(struct compartment *c, enum role role)
+void compartment_hello(struct compartment *c, enum role role)
 {
 	size_t i;
 
@@ -162,7 +163,12 @@ void compartment_begin(struct compartment *c, enum role role)
 	accuse_to_channel(&c->control);
 	c->walls = sandbox_begin(role);
 	say_hello(c);
-	receive_setup(c);
+}
+
+void compartment_begin(struct compartment *c, enum role role)
+{
+	compartment_hello(c, role);
+	compartment_receive(c);
 }
 
 int compartment_take(struct compartment *c, enum setup_fd what)
@@ -175,10 +181,13 @@ int compartment_take(struct compartment *c, enum setup_fd what)
 	return fd;
 }
 
-void compartment_give_slots(struct compartment *c, int fd, uint32_t count)
+void compartment_make_slots(struct compartment *c, struct slots *slots)
 {
-	struct msg_slots m = { .count = count };
+	struct msg_slots m = { .count = SLOT_COUNT };
+	int fd = slots_create(slots, SLOT_COUNT);
 
+	if (fd < 0)
+		fail(c, "cannot make the slots", strerror(errno));
 	if (channel_push_fd(&c->control, MSG_SLOTS, &m, fd, true) < 0 || channel_flush(&c->control) != 0)
 		fail(c, "SLOTS", "the parent is gone");
 }

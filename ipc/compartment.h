@@ -1,7 +1,7 @@
 /*
  * compartment.h - how a compartment comes up: what every main() does first.
  *
- *	compartment_begin(&c, ROLE_DISKPROC);   first walls, HELLO, set-up received
+ *	compartment_begin(&c, ROLE_DIALER);     first walls, HELLO, set-up received
  *	... warm up, make threads through compartment_landlock() first ...
  *	compartment_lock(&c);                   LISTENER, last walls, READY, waits for GO
  *	... the loop, in which compartment_hear() ...
@@ -40,14 +40,19 @@ struct compartment {
 	uint32_t allowed_count;
 };
 
-/* First walls; HELLO; then receives SETUP_FD, options, ALLOW_* until SETUP_END, for as long as the parent takes. */
+/* compartment_hello() and compartment_receive(). */
 void compartment_begin(struct compartment *c, enum role role);
+
+/* First walls; HELLO.  Then SLOTS, of those who have any: their neighbour's set-up waits for it. */
+void compartment_hello(struct compartment *c, enum role role);
+/* Makes this role's slots and hands them to the parent.  Exits when it cannot. */
+struct slots;
+void compartment_make_slots(struct compartment *c, struct slots *slots);
+/* Receives SETUP_FD, options, ALLOW_* until SETUP_END, for as long as the parent takes. */
+void compartment_receive(struct compartment *c);
 
 /* Takes a descriptor out of c->fds; exits with a log line when it was not passed. */
 int compartment_take(struct compartment *c, enum setup_fd what);
-
-/* netproc: hands its slots to the parent.  Closes fd.  Between begin and lock. */
-void compartment_give_slots(struct compartment *c, int fd, uint32_t count);
 
 /* Landlock, before threads are made; root as in sandbox_landlock().  compartment_lock() does it when nobody did. */
 void compartment_landlock(struct compartment *c, int root);

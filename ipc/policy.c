@@ -24,7 +24,10 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include "slots.h"
 
 #define PARENT (1u << ROLE_PARENT)
 #define INSPECT (1u << ROLE_INSPECT)
@@ -78,7 +81,8 @@ const struct policy_row policy_rows[] = {
 	ALLOW(ALL, brk, "malloc"),
 	ALLOW(ALL, mmap, "malloc: anonymous, never executable", WITHIN(2, PROT_READ | PROT_WRITE),
 	      WITH(3, MAP_PRIVATE | MAP_ANONYMOUS, MAP_NORESERVE | MAP_STACK | MAP_POPULATE)),
-	ALLOW(DISKPROC, mmap, "the slots of a netproc that was restarted: to read", IS(2, PROT_READ), IS(3, MAP_SHARED)),
+	ALLOW(NETPROC | DISKPROC, mmap, "the slots of the other one, also when it was restarted: to read, whole",
+	      IS(1, (uint64_t)SLOT_COUNT * SLOT_BYTES), IS(2, PROT_READ), IS(3, MAP_SHARED), IS(5, 0)),
 	ALLOW(DISKPROC | PARENT, mmap, "the normal form: to read", IS(2, PROT_READ), IS(3, MAP_PRIVATE)),
 	ALLOW(PARENT, mmap, "the text of inspect, sealed: to read", IS(2, PROT_READ), IS(3, MAP_SHARED)),
 	/* The loader: what is executable is a file's, unchanged; what is writable is never executable. */
@@ -116,12 +120,14 @@ const struct policy_row policy_rows[] = {
 	ALLOW(DIALER | PARENT | RESOLVER, fcntl, "a queued message keeps a copy of its descriptor", IS(1, F_DUPFD_CLOEXEC)),
 
 	/* ---- files ---- */
-	ALLOW(ALL & ~NETPROC & ~DIALER, fstat, "sizes, by descriptor"),
+	ALLOW(ALL & ~DIALER, fstat, "sizes, by descriptor"),
 	ALLOW(DISKPROC | RESOLVER, pread64, "what is there, what was spilled; the loader"),
 	ALLOW(DISKPROC, fadvise64, "what is checked next is fetched while this is hashed", IS(3, POSIX_FADV_WILLNEED)),
-	ALLOW(DISKPROC, pwrite64, "a piece, or a part of it that is to be spilled"),
+	ALLOW(DISKPROC, preadv2, "what is uploaded, as far as it need not be waited for: in the loop", IS(5, RWF_NOWAIT)),
+	ALLOW(DISKPROC, preadv, "what is uploaded, by a worker"),
+	ALLOW(DISKPROC, pwrite64, "a part of a piece that is to be spilled"),
 	ALLOW(PARENT, pwrite64, "the totals, in place, into the record of the download"),
-	ALLOW(DISKPROC, pwritev, "a piece with padding"),
+	ALLOW(DISKPROC, pwritev, "pieces"),
 	ALLOW(DISKPROC, ftruncate, "a file has its length before its first byte"),
 	ALLOW(DISKPROC | PARENT, fsync, "a piece is recorded only after it; the output directory, the record"),
 	ALLOW(DISKPROC, fdatasync, "a piece is recorded only after it"),
@@ -131,7 +137,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(DISKPROC, openat, "below the root, one component at a time, no symlink, no truncation, never executable", FD(0),
 	      WITH(2, O_NOFOLLOW, DISK_OPEN_BITS), WITHIN(3, 0644)),
 	ALLOW(DISKPROC, mkdirat, "below the root", FD(0), WITHIN(2, 0755)),
-	ALLOW(DISKPROC | PARENT, fcntl, "slots and forms are checked before they are mapped", IS(1, F_GET_SEALS)),
+	ALLOW(NETPROC | DISKPROC | PARENT, fcntl, "slots and forms are checked before they are mapped", IS(1, F_GET_SEALS)),
 
 	/* ---- netproc: names no address to the kernel ---- */
 	ALLOW(NETPROC, recvfrom, "recv()"),

@@ -2,13 +2,18 @@
  * disk.c - see disk.h.
  *
  * diskproc may be compromised: a slot that it gives back twice, a verdict about
- * a piece that waits for none, anything out of range or out of turn is a broken
- * contract, and ends the conversation: the parent is told, and passes a channel
- * to another diskproc.
+ * a piece that waits for none, data that nobody asked for, anything out of range
+ * or out of turn is a broken contract, and ends the conversation: the parent is
+ * told, and passes a channel to another diskproc.
+ *
+ * An upload slot is counted from READ until its DATA_DONE is in the channel: so
+ * that diskproc never sees more of them, READ and DATA_DONE wait here and leave
+ * in that order.  They would also break up each other's packets, and BLOCK's.
  */
 #include "disk.h"
 
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "accuse.h"
 #include "bitfield.h"
@@ -17,6 +22,9 @@
 
 enum disk_state { DISK_STARTING, DISK_RUNNING, DISK_HELD };
 #define IN(s) (1u << (s))
+
+/* Of an upload slot: diskproc's; ours from DATA on; given up, and that is to be sent. */
+enum upload_state { UPLOAD_AT_DISK, UPLOAD_HELD, UPLOAD_DONE };
 
 struct disk {
 	struct loop *loop;
@@ -32,6 +40,17 @@ struct disk {
 	uint32_t free_count;
 	uint32_t free[SLOT_COUNT];   /* LIFO: the cache is warm */
 	bool at_disk[SLOT_COUNT];    /* sent and not yet given back */
+	struct slots upload;         /* diskproc's; count 0: none yet */
+	struct read {
+		bool sent;           /* and not answered */
+		uint32_t tag;        /* the caller's; on the wire it is the index of this struct */
+	} read[SLOT_COUNT];
+	uint32_t free_read_count, free_read[SLOT_COUNT]; /* neither sent nor to be sent, LIFO */
+	uint8_t upload_state[SLOT_COUNT]; /* enum upload_state */
+	uint32_t held_count;              /* of UPLOAD_HELD */
+	uint32_t ask_count, done_count;   /* to be sent */
+	struct msg_read ask[SLOT_COUNT];
+	struct msg_data_done done[SLOT_COUNT];
 };
 
 /* why: how it broke the contract; NULL: it is gone, and the parent knows. */
@@ -44,6 +63,7 @@ static void lost(struct disk *d, const char *why)
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
 	d->state = DISK_HELD;
+	d->pending = d->ask_count = d->done_count = 0;
 	d->hooks.on_lost(d->hooks.arg);
 }
 
@@ -58,6 +78,40 @@ static int on_slot_free(void *self, const void *message, int fd)
 	d->at_disk[m->slot] = false;
 	disk_put_slot(d, m->slot);
 	return 0;
+}
+
+/* The READ that an answer is to, which is no more; NULL: there is none. */
+static struct read *answered(struct disk *d, uint32_t index)
+{
+	if (index >= SLOT_COUNT || !d->read[index].sent)
+		return NULL;
+	d->read[index].sent = false;
+	d->free_read[d->free_read_count++] = index;
+	return &d->read[index];
+}
+
+static int on_data(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+	const struct msg_data *m = message;
+	const struct read *r = answered(d, m->tag);
+
+	(void)fd;
+	if (!r || m->slot >= d->upload.count || d->upload_state[m->slot] != UPLOAD_AT_DISK)
+		return -1;
+	d->upload_state[m->slot] = UPLOAD_HELD;
+	d->held_count++;
+	return d->hooks.on_data(d->hooks.arg, r->tag, m->slot) ? 0 : -1;
+}
+
+static int on_read_failed(void *self, const void *message, int fd)
+{
+	struct disk *d = self;
+	const struct msg_read_failed *m = message;
+	const struct read *r = answered(d, m->tag);
+
+	(void)fd;
+	return r && d->hooks.on_read_failed(d->hooks.arg, r->tag, m->error) ? 0 : -1;
 }
 
 static int on_verified(void *self, const void *message, int fd)
@@ -147,6 +201,8 @@ static const struct permit permits[] = {
 	{ MSG_REJECTED, IN(DISK_RUNNING) | IN(DISK_HELD), on_rejected },
 	{ MSG_SPILLED, IN(DISK_RUNNING) | IN(DISK_HELD), on_spilled },
 	{ MSG_BLAME, IN(DISK_RUNNING) | IN(DISK_HELD), on_blame },
+	{ MSG_DATA, IN(DISK_RUNNING) | IN(DISK_HELD), on_data },
+	{ MSG_READ_FAILED, IN(DISK_RUNNING) | IN(DISK_HELD), on_read_failed },
 	{ MSG_HAVE_BITS, IN(DISK_STARTING), on_have_bits },
 	{ MSG_HAVE_END, IN(DISK_STARTING), on_have_end },
 	{ MSG_HOLD, IN(DISK_STARTING) | IN(DISK_RUNNING), on_hold },
@@ -193,12 +249,31 @@ void disk_free(struct disk *d)
 {
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
+	slots_detach(&d->upload);
 	free(d);
 }
 
-void disk_attach(struct disk *d, int fd, uint32_t epoch)
+/* Every slot is where it belongs, nothing is asked for, nothing waits to be sent. */
+static void reset(struct disk *d)
 {
 	uint32_t i;
+
+	d->pending = d->ask_count = d->done_count = d->held_count = 0;
+	d->free_count = d->free_read_count = 0;
+	for (i = 0; i < d->slots->count; i++) {
+		d->at_disk[i] = false;
+		d->free[d->free_count++] = d->slots->count - 1 - i;
+	}
+	for (i = 0; i < SLOT_COUNT; i++) {
+		d->read[i].sent = false;
+		d->upload_state[i] = UPLOAD_AT_DISK;
+		d->free_read[d->free_read_count++] = SLOT_COUNT - 1 - i;
+	}
+}
+
+void disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
+{
+	int r;
 
 	if (d->channel.fd >= 0) {
 		loop_remove(d->loop, &d->source);
@@ -207,11 +282,14 @@ void disk_attach(struct disk *d, int fd, uint32_t epoch)
 	channel_init(&d->channel, fd, epoch, false, "diskproc");
 	d->state = DISK_STARTING;
 	d->next_have = d->verified = 0;
-	d->pending = 0;
-	d->free_count = 0;
-	for (i = 0; i < d->slots->count; i++) {
-		d->at_disk[i] = false;
-		d->free[d->free_count++] = d->slots->count - 1 - i;
+	reset(d);
+	slots_detach(&d->upload);
+	r = slots_attach(&d->upload, slots_fd, SLOT_COUNT);
+	close(slots_fd);
+	if (r < 0) {
+		d->upload.base = NULL;
+		lost(d, "slots that are not sealed as they must be");
+		return;
 	}
 	if (loop_add(d->loop, &d->source, fd, EPOLLIN, ready, d) < 0)
 		bug("no room for diskproc in the loop");
@@ -255,9 +333,60 @@ void disk_send_spill(struct disk *d, uint32_t piece)
 		d->pending++;
 }
 
+uint32_t disk_read_room(const struct disk *d)
+{
+	return d->state == DISK_RUNNING ? d->free_read_count - d->held_count : 0;
+}
+
+void disk_send_read(struct disk *d, uint32_t tag, uint32_t piece, uint32_t begin, uint32_t length)
+{
+	uint32_t index;
+
+	if (!disk_read_room(d))
+		bug("no upload slot for a READ");
+	index = d->free_read[--d->free_read_count];
+	d->read[index].tag = tag;
+	d->ask[d->ask_count++] = (struct msg_read){ .tag = index, .piece = piece, .begin = begin, .length = length };
+	d->pending++;
+}
+
+const struct slots *disk_upload_slots(const struct disk *d)
+{
+	return &d->upload;
+}
+
+void disk_done_slot(struct disk *d, uint32_t slot)
+{
+	if (slot >= d->upload.count || d->upload_state[slot] != UPLOAD_HELD)
+		bug("upload slot %u is not held", slot);
+	d->upload_state[slot] = UPLOAD_DONE;
+	d->held_count--;
+	d->done[d->done_count++].slot = slot;
+	d->pending++;
+}
+
 uint32_t disk_pending(const struct disk *d)
 {
 	return d->pending;
+}
+
+/*
+ * DATA_DONE, then READ.  At most one of each for each upload slot is under way, so the queue has room; a failure
+ * means that diskproc is gone.
+ */
+static void push_uploads(struct disk *d)
+{
+	uint32_t i;
+
+	for (i = 0; i < d->done_count; i++) {
+		d->upload_state[d->done[i].slot] = UPLOAD_AT_DISK;
+		(void)!channel_push(&d->channel, MSG_DATA_DONE, &d->done[i]);
+	}
+	for (i = 0; i < d->ask_count; i++) {
+		d->read[d->ask[i].tag].sent = true;
+		(void)!channel_push(&d->channel, MSG_READ, &d->ask[i]);
+	}
+	d->done_count = d->ask_count = 0;
 }
 
 void disk_flush(struct disk *d)
@@ -265,6 +394,7 @@ void disk_flush(struct disk *d)
 	if (d->channel.fd < 0)
 		return;
 	d->pending = 0;
+	push_uploads(d);
 	/* A channel that is gone is noticed when the loop reads it. */
 	if (channel_flush(&d->channel) >= 0)
 		loop_change(d->loop, &d->source, EPOLLIN | (channel_wants_write(&d->channel) ? EPOLLOUT : 0u));

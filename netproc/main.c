@@ -1,7 +1,7 @@
 /*
  * main.c - netproc: talks to strangers, and holds nothing but sockets.
  *
- * Takes its descriptors, warms up libcurl, makes the slots, locks itself down,
+ * Makes its slots, takes its descriptors, warms up libcurl, locks itself down,
  * reads the normal form, and then runs one loop: control, diskproc, dialer,
  * trackers, peers.  It can open no file, make no socket and name no address:
  * see docs/sandbox.md.
@@ -46,6 +46,9 @@ struct net {
 	uint32_t snapshot; /* of PEER_INFO */
 	uint64_t peers_told_ms;
 	bool started, complete, done;
+	/* A new diskproc's channel, until its slots are there too; -1. */
+	int next_disk;
+	uint32_t next_epoch;
 };
 
 /* ---- to the parent */
@@ -231,17 +234,25 @@ static int on_peer_add(void *self, const void *message, int fd)
 	return 0;
 }
 
-/* A new diskproc, or a new dialer, after the old one died. */
+/* A new diskproc, after the old one died: its channel, then its slots. */
 static int on_setup_fd(void *self, const void *message, int fd)
 {
 	struct net *n = self;
 	const struct msg_setup_fd *m = message;
 
-	if (m->what != SETUP_DISK) {
+	if (m->what == SETUP_DISK) {
+		if (n->next_disk >= 0) /* of one that died before it was served */
+			close(n->next_disk);
+		n->next_disk = fd;
+		n->next_epoch = m->epoch;
+		return 0;
+	}
+	if (m->what != SETUP_UPLOAD_SLOTS || n->next_disk < 0) {
 		close(fd);
 		return -1;
 	}
-	swarm_attach_disk(n->swarm, fd, m->epoch);
+	swarm_attach_disk(n->swarm, n->next_disk, n->next_epoch, fd);
+	n->next_disk = -1;
 	return 0;
 }
 
@@ -361,21 +372,17 @@ static void set_up(struct net *n)
 	if (c->net.use_trackers)
 		n->announcer = announcer_new(n->loop, n->http, &n->info, &c->net, n->peer_id, &tracker_hooks);
 	dials_on_incoming(n->dials, on_incoming, n);
-	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK]);
+	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK], compartment_take(c, SETUP_UPLOAD_SLOTS));
 }
 
 int main(void)
 {
 	static struct net n;
-	int slots;
 
-	compartment_begin(&n.c, ROLE_NETPROC);
-	slots = slots_create(&n.slots, SLOT_COUNT);
-	if (slots < 0) {
-		log_now(LOG_ERROR, "cannot make the slots: errno %d", errno);
-		_exit(1);
-	}
-	compartment_give_slots(&n.c, slots, SLOT_COUNT);
+	n.next_disk = -1;
+	compartment_hello(&n.c, ROLE_NETPROC);
+	compartment_make_slots(&n.c, &n.slots);
+	compartment_receive(&n.c);
 	warm_up(&n);
 	compartment_lock(&n.c);
 	set_up(&n);

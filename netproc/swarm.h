@@ -30,8 +30,8 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 /* After swarm_shutdown() and a turn's end. */
 void swarm_free(struct swarm *s);
 
-/* diskproc's channel: at start, and again when it was restarted. */
-void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch);
+/* diskproc's channel and slots: at start, and again when it was restarted.  Both are taken. */
+void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd);
 
 /* An address that a tracker or the user named; `forced` for --peer: tried sooner, never forgotten. */
 void swarm_add_address(struct swarm *s, const struct net_addr *addr, bool forced);

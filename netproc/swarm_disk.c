@@ -168,7 +168,7 @@ const struct disk_hooks swarm_disk_hooks = {
 	.on_lost = on_lost,
 };
 
-void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
+void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd)
 {
 	/* The old channel's end may not have been read yet. */
 	forget_disk(s);
@@ -176,5 +176,5 @@ void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch)
 	memset(s->have, 0, s->bitfield_bytes);
 	s->verified_bytes = 0;
 	s->disk_held = false;
-	disk_attach(s->disk, fd, epoch);
+	disk_attach(s->disk, fd, epoch, slots_fd);
 }

@@ -33,13 +33,20 @@ void download_init(struct download *d, struct context *x, uint32_t index, const 
 	d->source = source;
 	d->status = -1;
 	d->input = input;
-	d->form = d->text = d->mount = d->slots = -1;
+	d->form = d->text = d->mount = d->slots = d->upload_slots = -1;
 	screen_safe(d->name, sizeof d->name, source, strlen(source));
 	output_init(&d->out);
 	for (i = 0; i < ROLE_COUNT; i++)
 		child_init(&d->child[i], (enum role)i, index);
 	for (i = 0; i < EDGES; i++)
 		d->edge[i].fd[0] = d->edge[i].fd[1] = -1;
+}
+
+static void close_slots(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 void download_close(struct download *d)
@@ -63,9 +70,9 @@ void download_close(struct download *d)
 		close(d->text);
 	if (d->mount >= 0)
 		close(d->mount);
-	if (d->slots >= 0)
-		close(d->slots);
-	d->input = d->form = d->text = d->mount = d->slots = -1;
+	close_slots(&d->slots);
+	close_slots(&d->upload_slots);
+	d->input = d->form = d->text = d->mount = -1;
 }
 
 /* ---- ends */
@@ -267,12 +274,12 @@ static void restart(struct download *d, struct child *c)
 		d->received_before += d->net.received_bytes;
 		d->wasted_before += d->net.wasted_bytes;
 		memset(&d->net, 0, sizeof d->net);
-		if (d->slots >= 0)
-			close(d->slots);
-		d->slots = -1;
+		close_slots(&d->slots);
 	}
-	if (c->role == ROLE_DISKPROC)
+	if (c->role == ROLE_DISKPROC) {
 		d->out.existed = true;
+		close_slots(&d->upload_slots);
+	}
 	/* netproc knows one dialer for life. */
 	if (c->role == ROLE_DIALER && d->child[ROLE_NETPROC].state != CHILD_NONE) {
 		d->netproc_follows = true;

@@ -23,14 +23,16 @@ static struct download *download_of(struct child *c)
 static int on_slots(void *self, const void *message, int fd)
 {
 	const struct msg_slots *m = message;
-	struct download *d = download_of(self);
+	struct child *c = self;
+	struct download *d = download_of(c);
+	int *slots = c->role == ROLE_NETPROC ? &d->slots : &d->upload_slots;
 
-	/* Those of a netproc that died were closed: these are its second ones. */
-	if (m->count != SLOT_COUNT || d->slots >= 0) {
+	/* Those of one that died were closed: these are its second ones. */
+	if (m->count != SLOT_COUNT || *slots >= 0) {
 		close(fd);
 		return -1;
 	}
-	d->slots = fd;
+	*slots = fd;
 	return 0;
 }
 
@@ -264,6 +266,8 @@ static int on_accuse(void *self, const void *message, int fd)
 	return 0;
 }
 #define ACCUSE { MSG_ACCUSE, CHILD_WORKING, on_accuse }
+/* Said after HELLO, without regard to how far the set-up is when it arrives. */
+#define SLOTS { MSG_SLOTS, CHILD_IN(CHILD_SETUP) | CHILD_IN(CHILD_LOCKING), on_slots }
 
 static const struct permit inspect_permits[] = {
 	CHILD_PERMITS,
@@ -282,13 +286,14 @@ static const struct permit dialer_permits[] = {
 static const struct permit netproc_permits[] = {
 	CHILD_PERMITS,
 	ACCUSE,
-	{ MSG_SLOTS, CHILD_IN(CHILD_LOCKING), on_slots },
+	SLOTS,
 	{ MSG_NET_STATS, CHILD_WORKING, on_net_stats },
 	{ MSG_TRACKER_EVENT, CHILD_WORKING, on_tracker_event },
 };
 static const struct permit diskproc_permits[] = {
 	CHILD_PERMITS,
 	ACCUSE,
+	SLOTS,
 	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
 	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
 	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },

@@ -15,16 +15,19 @@
 #include "../../diskproc/buffers.c"
 #include "../../diskproc/check.c"
 #include "../../diskproc/disk.c"
+#include "../../diskproc/fetch.c"
 #include "../../diskproc/files.c"
 #include "../../diskproc/gather.c"
 #include "../../diskproc/layout.c"
 #include "../../diskproc/place.c"
 #include "../../diskproc/pool.c"
 #include "../../diskproc/reader.c"
+#include "../../diskproc/run.c"
 #include "../../diskproc/siphash.c"
 #include "../../diskproc/spill.c"
 #include "../../diskproc/store.c"
 #include "../../diskproc/tell.c"
+#include "../../diskproc/upload.c"
 #include "../../diskproc/work.c"
 #include "../../diskproc/writer.c"
 #include "disk_fixture.h"
@@ -35,6 +38,7 @@ struct heard_message {
 	enum message_type type;
 	uint32_t piece;
 	struct msg_blame blame; /* BLAME only */
+	uint32_t detail; /* DATA: the slot; READ_FAILED: errno.  .piece is the tag */
 };
 
 struct rig {
@@ -45,6 +49,7 @@ struct rig {
 	struct channel control, control_end; /* diskproc's end is control */
 	struct channel net_end;
 	struct slots slots;                  /* as netproc has them */
+	struct slots upload, upload_view;    /* diskproc's own; as netproc has them */
 	uint32_t epoch;
 	uint32_t free[SLOT_COUNT], free_count;
 	struct heard_message heard[RIG_HEARD];
@@ -118,7 +123,11 @@ static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t bud
 	disk_init(&r->d, &r->control, &o);
 	r->d.work.lanes &= !r->one_by_one;
 	disk_make_threads(&r->d);
-	disk_open(&r->d, &r->m, &f, r->spill);
+	slots = slots_create(&r->upload, SLOT_COUNT);
+	if (slots < 0 || slots_attach(&r->upload_view, slots, SLOT_COUNT) < 0)
+		abort();
+	close(slots);
+	disk_open(&r->d, &r->m, &f, r->spill, &r->upload);
 	rig_netproc(r, &net, &slots);
 	if (disk_attach(&r->d, net, r->epoch, slots) < 0)
 		abort();
@@ -144,6 +153,8 @@ static void rig_stop(struct rig *r)
 	channel_close(&r->control_end);
 	channel_close(&r->net_end);
 	slots_detach(&r->slots);
+	slots_detach(&r->upload);
+	slots_detach(&r->upload_view);
 	r->running = false;
 }
 
@@ -189,6 +200,8 @@ static void rig_hear(struct rig *r, const struct packet *p)
 		h = &r->heard[r->heard_count++];
 		h->type = p->type;
 		memcpy(&h->piece, m, sizeof h->piece);
+		if (p->type == MSG_DATA || p->type == MSG_READ_FAILED)
+			memcpy(&h->detail, (const uint8_t *)m + sizeof h->piece, sizeof h->detail);
 		if (p->type == MSG_BLAME)
 			memcpy(&h->blame, m, sizeof h->blame);
 	}

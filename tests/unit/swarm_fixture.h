@@ -21,6 +21,7 @@ struct fixture {
 	struct loop *loop;
 	struct swarm *swarm;
 	struct slots slots;
+	struct slots upload; /* as diskproc has them */
 	struct metainfo info;
 	struct channel disk; /* diskproc's end */
 	struct dials *dials;
@@ -35,6 +36,18 @@ static void fixture_count_ready(void *arg) { ((struct fixture *)arg)->readied++;
 static void fixture_count_complete(void *arg) { ((struct fixture *)arg)->completed++; }
 static void fixture_ignore(void *arg) { (void)arg; }
 static void fixture_ignore_need(void *arg, uint32_t have) { (void)arg; (void)have; }
+
+/* Those of a diskproc that begins. */
+static int fixture_upload_slots(struct fixture *f)
+{
+	int fd;
+
+	slots_detach(&f->upload);
+	fd = slots_create(&f->upload, SLOT_COUNT);
+	if (fd < 0)
+		abort();
+	return fd;
+}
 
 /* A torrent of `pieces` pieces; hashes are not needed on this side of the wall. */
 static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_length, uint64_t total)
@@ -63,7 +76,7 @@ static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_lengt
 	f->dials = dials_new(f->loop, dial[0], FIX_EPOCH);
 	f->swarm = swarm_new(f->loop, f->dials, &f->slots, &f->info, &o, id, &hooks);
 	channel_init(&f->disk, disk[1], FIX_EPOCH, false, "netproc");
-	swarm_attach_disk(f->swarm, disk[0], FIX_EPOCH);
+	swarm_attach_disk(f->swarm, disk[0], FIX_EPOCH, fixture_upload_slots(f));
 }
 
 static void fixture_say(struct fixture *f, enum message_type type, const void *message)
@@ -154,6 +167,7 @@ static void fixture_free(struct fixture *f)
 	channel_close(&f->disk);
 	close(f->dialer);
 	slots_detach(&f->slots);
+	slots_detach(&f->upload);
 }
 
 #endif

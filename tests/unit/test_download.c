@@ -212,20 +212,23 @@ static void tell(enum role role, enum message_type type, const void *message)
 	turns();
 }
 
+static void slots(enum role role)
+{
+	struct msg_slots m = { .count = SLOT_COUNT };
+
+	assert_int_equal(channel_push_fd(&sides[role].control, MSG_SLOTS, &m, open("/dev/null", O_RDONLY), true), 0);
+	turns();
+}
+
+/* As it does it: with its slots. */
 static void hello(enum role role)
 {
 	struct msg_hello m = { .role = (uint32_t)role };
 
 	build_hash(m.build);
 	tell(role, MSG_HELLO, &m);
-}
-
-static void slots(void)
-{
-	struct msg_slots m = { .count = SLOT_COUNT };
-
-	assert_int_equal(channel_push_fd(&sides[ROLE_NETPROC].control, MSG_SLOTS, &m, open("/dev/null", O_RDONLY), true), 0);
-	turns();
+	if (role == ROLE_NETPROC || role == ROLE_DISKPROC)
+		slots(role);
 }
 
 static void ready_with(enum role role, uint32_t fd_count, uint64_t fd_map)
@@ -238,7 +241,7 @@ static void ready_with(enum role role, uint32_t fd_count, uint64_t fd_map)
 /* As many as the role has when nothing is left out. */
 static uint32_t usual(enum role role)
 {
-	return role == ROLE_RESOLVER ? 6 : role == ROLE_DIALER ? 7 : role == ROLE_NETPROC ? 8 : 9;
+	return role == ROLE_RESOLVER ? 6 : role == ROLE_DIALER ? 7 : 9;
 }
 
 static void ready(enum role role)
@@ -250,8 +253,6 @@ static void ready(enum role role)
 static void come_up(enum role role)
 {
 	hello(role);
-	if (role == ROLE_NETPROC)
-		slots();
 	ready(role);
 }
 
@@ -447,11 +448,72 @@ static void test_a_second_set_of_slots_breaks_the_contract(void **state)
 	download_start(&d);
 	turns();
 	hello(ROLE_NETPROC);
-	slots();
-	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_LOCKING);
-	slots();
+	slots(ROLE_NETPROC);
 	assert_int_equal(d.status, STATUS_DIED);
 	assert_non_null(strstr(said, "broke its contract: SLOTS"));
+}
+
+static void test_slots_after_the_set_up_break_the_contract(void **state)
+{
+	(void)state;
+	run_all();
+	slots(ROLE_DISKPROC);
+	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
+	assert_non_null(strstr(said, "a message that is not permitted now"));
+}
+
+static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots(void **state)
+{
+	struct side *net = &sides[ROLE_NETPROC];
+
+	(void)state;
+	run_all();
+	assert_true(was_passed(ROLE_NETPROC, SETUP_UPLOAD_SLOTS));
+	net->passed_count = 0;
+	die(ROLE_DISKPROC);
+	/* The channel is there at once, and its slots are not yet. */
+	assert_int_equal(net->passed_count, 1);
+	assert_int_equal(net->passed[0], SETUP_DISK);
+	assert_int_equal(net->epochs[0], d.edge[EDGE_DISK].epoch);
+	hello(ROLE_DISKPROC);
+	assert_int_equal(net->passed_count, 2);
+	assert_int_equal(net->passed[1], SETUP_UPLOAD_SLOTS);
+	ready(ROLE_DISKPROC);
+	assert_int_equal(net->passed_count, 2);
+	assert_true(sides[ROLE_DISKPROC].go);
+}
+
+static void test_a_new_netproc_is_passed_the_slots_of_the_diskproc_that_is_there(void **state)
+{
+	struct side *net = &sides[ROLE_NETPROC];
+
+	(void)state;
+	run_all();
+	die(ROLE_NETPROC);
+	net->passed_count = 0;
+	come_up(ROLE_NETPROC);
+	assert_true(was_passed(ROLE_NETPROC, SETUP_UPLOAD_SLOTS));
+	assert_true(net->go);
+}
+
+static void test_diskproc_dies_while_netproc_comes_up_with_its_slots(void **state)
+{
+	struct side *net = &sides[ROLE_NETPROC];
+
+	(void)state;
+	run_all();
+	die(ROLE_NETPROC);
+	hello(ROLE_NETPROC);
+	assert_true(net->ended); /* with the slots of a diskproc that dies now */
+	die(ROLE_DISKPROC);
+	hello(ROLE_DISKPROC);
+	net->passed_count = 0;
+	ready(ROLE_NETPROC);
+	assert_true(net->go);
+	assert_int_equal(net->passed_count, 2);
+	assert_int_equal(net->passed[0], SETUP_DISK);
+	assert_int_equal(net->epochs[0], d.edge[EDGE_DISK].epoch);
+	assert_int_equal(net->passed[1], SETUP_UPLOAD_SLOTS);
 }
 
 /* ---- accusations */
@@ -562,7 +624,7 @@ static void test_a_descriptor_too_many_or_too_few_is_a_missing_wall(void **state
 		{ ROLE_RESOLVER, 7, 0x7f },        { ROLE_RESOLVER, 5, 0x1f },  { ROLE_RESOLVER, 6, 0x80000000000001f }, /* one far above */
 		{ ROLE_RESOLVER, 6, 0x1f },        /* one beyond 63 */
 		{ ROLE_RESOLVER, 6, 0x7e },        /* not /dev/null, control */
-		{ ROLE_RESOLVER, 6, 0x9f },        { ROLE_DIALER, 8, 0xff },    { ROLE_NETPROC, 7, 0x7f }, { ROLE_NETPROC, 11, 0x7ff },
+		{ ROLE_RESOLVER, 6, 0x9f },        { ROLE_DIALER, 8, 0xff },    { ROLE_NETPROC, 8, 0xff }, { ROLE_NETPROC, 12, 0xfff },
 		{ ROLE_RESOLVER, UINT32_MAX, ~0ull }, { ROLE_RESOLVER, 0, 0 },
 	};
 	uint32_t i;
@@ -573,9 +635,9 @@ static void test_a_descriptor_too_many_or_too_few_is_a_missing_wall(void **state
 		assert_int_equal(begin(state), 0);
 		download_start(&d);
 		turns();
-		hello(bad[i].role);
 		if (bad[i].role == ROLE_NETPROC)
-			slots();
+			hello(ROLE_DISKPROC);
+		hello(bad[i].role);
 		ready_with(bad[i].role, bad[i].count, bad[i].map);
 		snprintf(line, sizeof line, "%s lacks a required wall: descriptors closed (it holds %u", role_name(bad[i].role), bad[i].count);
 #ifndef SANDBOX_WIDE
@@ -592,12 +654,12 @@ static void test_what_libcurl_may_hold_is_no_missing_wall(void **state)
 {
 	uint32_t n;
 
-	for (n = 8; n <= 10; n++) {
+	for (n = 9; n <= 11; n++) {
 		assert_int_equal(begin(state), 0);
 		download_start(&d);
 		turns();
+		hello(ROLE_DISKPROC);
 		hello(ROLE_NETPROC);
-		slots();
 		ready_with(ROLE_NETPROC, n, (1u << n) - 1);
 		assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_HELD);
 		assert_int_equal(end(state), 0);
@@ -688,8 +750,9 @@ static int status_after_check(uint32_t pieces, enum disk_phase phase)
 	turns();
 	come_up(ROLE_RESOLVER);
 	come_up(ROLE_DIALER);
+	hello(ROLE_DISKPROC);
 	come_up(ROLE_NETPROC);
-	come_up(ROLE_DISKPROC);
+	ready(ROLE_DISKPROC);
 	assert_int_equal(d.state, DOWNLOAD_RUNNING);
 	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
 	return d.status;
@@ -746,7 +809,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_storage_error_of_no_file_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_new_netproc_brings_diskproc_its_channel_and_then_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_netproc_dies_while_diskproc_has_its_channel_and_not_yet_its_slots, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_new_netproc_is_passed_the_slots_of_the_diskproc_that_is_there, begin, end),
+		cmocka_unit_test_setup_teardown(test_diskproc_dies_while_netproc_comes_up_with_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_set_of_slots_breaks_the_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_slots_after_the_set_up_break_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_accused_is_named_ended_and_started_again_and_the_accuser_lives, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_accusation_of_who_was_replaced_meanwhile_is_ignored, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_accuses_falsely_again_and_again_ends_the_download, begin, end),

@@ -88,7 +88,7 @@ static int box_close(void **state)
 static void use(struct box *b, bool existing, bool read_only, uint32_t max_open)
 {
 	struct files_options o = { .root = b->root, .single = -1, .existing = existing, .read_only = read_only,
-				   .max_open = max_open, .threads = 2, .also_device = -1 };
+				   .max_open = max_open, .threads = 1, .also_device = -1 };
 
 	if (b->files)
 		files_free(b->files);
@@ -341,7 +341,7 @@ static void test_least_used_descriptor_is_closed_and_opened_again(void **state)
 	struct box *b = *state;
 	int i;
 
-	use(b, false, false, 1); /* raised to one for each worker and two */
+	use(b, false, false, 1); /* raised to one for each worker and three */
 	for (i = 0; i < 10; i++) {
 		static const uint32_t order[] = { 0, 1, 5, 2, 0, 2, 5, 1, 0, 5 };
 		int fd = write_get(b, order[i]);

@@ -115,7 +115,7 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	assert_int_equal(o.nets[0].bits, 8);
 	assert_int_equal(o.nets[0].prefix.ip[0], 10);
 	assert_int_equal(o.nets[0].prefix.ip[1], 0);
-	assert_int_equal(o.port, 7000);
+	assert_int_equal(o.port_first, 7000);
 	assert_int_equal(o.max_peers, 9);
 	assert_int_equal(o.memory_bytes, 2 << 20);
 	assert_int_equal(o.timeout_s, 30);
