@@ -94,7 +94,8 @@ struct msg_net_options {
 	uint8_t use_http;        /* the form has an HTTP tracker: libcurl is warmed up, before netproc reads the form */
 	uint8_t super_seed;      /* BEP 16, while we are a seed */
 	uint8_t peer_info;       /* 1: PEER_INFO is wanted */
-	uint8_t spare[2];
+	uint8_t seed;            /* 1: goes on when all is there; 0: the parent ends it then */
+	uint8_t spare[1];
 	uint64_t max_up, max_down; /* bytes a second, payload and protocol; 0: no limit */
 	uint32_t max_uploads;    /* peers unchoked at once; 0: by what the line carries (choker.h) */
 	uint32_t spare2;
