@@ -64,7 +64,7 @@ def addr_text(b):
 
 
 def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768):
-    return struct.pack("=16s20s20sBB2x5I", interface.encode(), addr(bind4), addr(bind6), 0, system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf)
+    return struct.pack("=16s20s20sBB2x5I", interface.encode(), addr(bind4), addr(bind6), 0, system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf) + bytes(12)  # does not listen
 
 
 def form(trackers):
