@@ -82,8 +82,8 @@ static void on_ready(void *arg)
 	if (n->started || n->state != NET_RUNNING)
 		return;
 	n->complete = left == 0;
-	/* All is here already: there is nothing to ask of anyone. */
-	if (n->complete)
+	/* All is here already: there is nothing to ask of anyone, unless it is to be given. */
+	if (n->complete && !n->c.net.seed)
 		return;
 	n->started = true;
 	if (n->announcer)

@@ -13,11 +13,12 @@
 
 struct output {
 	int dir;   /* the output directory; not owned */
-	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory); NAME itself when `finished` */
+	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory), also when it became NAME; or what was there */
 	int spill; /* owned: an unnamed file for pieces that must wait; -1 when `finished` */
 	bool single, give;
 	bool existed;  /* NAME.part was there: all of it must be checked */
-	bool finished; /* NAME is there: it is only read */
+	bool finished; /* NAME is there: it is only read from now on */
+	bool incomplete; /* to seed, but there is only NAME.part: it is read, to tell what is missing */
 	char name[METAINFO_MAX_NAME + 1];
 	char part[METAINFO_MAX_NAME + 1];
 };
@@ -33,7 +34,16 @@ void output_init(struct output *o);
  */
 int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, bool give, char *error, size_t room) MUST_CHECK;
 
-/* NAME.part -> NAME, replacing nothing, if it is `root` still; and the directory synced.  0, or -1 with one line in `error`. */
+/*
+ * The same for what is only to be given: nothing is made, locked or written.
+ * Neither NAME nor NAME.part: -1.
+ */
+int output_open_to_seed(struct output *o, int dir, const char *dir_name, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
+
+/* The name that it has now. */
+const char *output_name(const struct output *o);
+
+/* NAME.part -> NAME, replacing nothing, if it is `root` still; and the directory synced: it is `finished`.  0, or -1 with one line in `error`. */
 int output_finish(struct output *o, char *error, size_t room) MUST_CHECK;
 
 void output_close(struct output *o);
