@@ -180,7 +180,8 @@ def test_get_goes_on_as_a_seed(data, tracker, outdir):
     with Swarm(data, [honest]) as swarm:
         r = get(data.torrent, outdir, swarm.addresses, trackers=True, options=["--seed-time", "2s", "--json"], seconds=1)
         announced(tracker, "completed", r)
-        assert r.p.poll() is None and os.path.lexists(data.final(outdir)), "it has its name when it begins to seed"
+        process.wait_for(lambda: '"event":"seeding"' in r.stdout or r.p.poll() is not None, 10, "it seeds")
+        assert r.p.poll() is None and data.differences(outdir) == [], "it has its name when it begins to seed"
         assert_complete(r, data, outdir)
     assert tracker.events()[0] == "started" and tracker.events()[-1] == "stopped"
     assert tracker.announces[-1]["left"] == b"0"
