@@ -135,8 +135,8 @@ static void fail_incomplete(struct download *d)
 	if (d->out.incomplete)
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
 	else
-		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get' completes it", missing,
-			      all, d->out.name, d->out.part);
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get' completes it",
+			      missing, all, d->out.name, d->out.part);
 }
 
 static int on_disk_error(void *self, const void *message, int fd)

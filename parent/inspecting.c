@@ -150,11 +150,11 @@ static void announce(const struct download *d)
 	text_init(&t, size, sizeof size);
 	text_add_size(&t, h->total_length);
 	screen_note("%s: %s in %u file%s, %u pieces%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
-		    d->out.incomplete				 ? "; it is not complete, checking it" :
-		    d->out.finished && d->x->o->command == COMMAND_GET ? "; it is there already, checking it" :
-		    d->out.finished ? "; checking it" :
-		    d->out.existed  ? "; continuing what is there" :
-				      "");
+		    d->out.incomplete			  ? "; it is not complete, checking it" :
+		    d->x->o->command == COMMAND_SEED	  ? "; checking it" :
+		    d->out.finished			  ? "; it is there already, checking it" :
+		    d->out.existed			  ? "; continuing what is there" :
+							    "");
 }
 
 /* The form is sealed and valid, the output open. */

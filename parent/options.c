@@ -211,7 +211,10 @@ bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out
 
 bool options_time(const char *text, uint32_t *out)
 {
-	static const struct { const char *suffix; uint32_t seconds; } units[] = { { "", 60 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
+	static const struct {
+		const char *suffix;
+		uint32_t seconds;
+	} units[] = { { "", 60 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
 	const uint32_t most = 365u * 86400u;
 	const char *rest;
 	uint64_t v;
@@ -371,7 +374,8 @@ static bool take_u32(struct parse *p, int id, const char *value, uint32_t least,
 static bool take_rate(struct parse *p, int id, const char *value, uint64_t *out)
 {
 	/* A block is 16 KiB: below 1k each would take longer than anyone waits. */
-	return number(value, 0, 0, out) || options_size(value, 1024, 64ull << 30, out) || refuse_value(p, id, value, "a rate from 1k to 64G, or 0 for no limit");
+	return number(value, 0, 0, out) || options_size(value, 1024, 64ull << 30, out) ||
+	       refuse_value(p, id, value, "a rate from 1k to 64G, or 0 for no limit");
 }
 
 /* Each of these says that seeding is wanted. */
@@ -382,7 +386,8 @@ static bool take_seeding(struct parse *p, int id, const char *value)
 	r->wanted = true;
 	if (id == OPT_SEED_RATIO)
 		return options_ratio(value, &r->ratio_milli) || refuse_value(p, id, value, "a number from 0 to 1000, such as 1.5");
-	return options_time(value, id == OPT_SEED_TIME ? &r->time_s : &r->idle_s) || refuse_value(p, id, value, "a time such as 30 (minutes), 90s, 2h or 7d");
+	return options_time(value, id == OPT_SEED_TIME ? &r->time_s : &r->idle_s) ||
+	       refuse_value(p, id, value, "a time such as 30 (minutes), 90s, 2h or 7d");
 }
 
 static bool take_bind(struct parse *p, const char *value)

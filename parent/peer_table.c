@@ -49,8 +49,8 @@ bool peer_table_add(struct peer_table *t, const struct msg_peer_info *m, uint32_
 const char *peer_table_flags(char out[PEER_TABLE_FLAGS], uint32_t flags)
 {
 	static const struct { uint32_t flag; char letter; } plain[] = {
-		{ PEER_INFO_OPTIMISTIC, 'O' }, { PEER_INFO_SNUBS_US, 'S' },    { PEER_INFO_INCOMING, 'I' }, { PEER_INFO_SEED, 'c' },
-		{ PEER_INFO_UPLOAD_ONLY, 'p' }, { PEER_INFO_FAST, 'f' }, { PEER_INFO_EXTENDED, 'x' },
+		{ PEER_INFO_OPTIMISTIC, 'O' },  { PEER_INFO_SNUBS_US, 'S' }, { PEER_INFO_INCOMING, 'I' }, { PEER_INFO_SEED, 'c' },
+		{ PEER_INFO_UPLOAD_ONLY, 'p' }, { PEER_INFO_FAST, 'f' },     { PEER_INFO_EXTENDED, 'x' },
 	};
 	size_t i, n = 0;
 
@@ -83,8 +83,8 @@ static void say_peer(const struct msg_peer_info *m, uint32_t piece_count)
 	text_add_size(&t, m->down_rate);
 	text_init(&t, up, sizeof up);
 	text_add_size(&t, m->up_rate);
-	screen_note("  %-21s %-7s down %9s/s up %9s/s has %3u%% %s", net_addr_text(addr, sizeof addr, &m->addr), peer_table_flags(flags, m->flags), down, up,
-		    piece_count ? (unsigned)(m->have_pieces * 100ull / piece_count) : 100,
+	screen_note("  %-21s %-7s down %9s/s up %9s/s has %3u%% %s", net_addr_text(addr, sizeof addr, &m->addr),
+		    peer_table_flags(flags, m->flags), down, up, piece_count ? (unsigned)(m->have_pieces * 100ull / piece_count) : 100,
 		    screen_safe(client, sizeof client, m->client, client_length(m)));
 }
 

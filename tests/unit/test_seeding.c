@@ -56,7 +56,8 @@ static void test_time_counts_from_the_begin_and_idleness_from_the_last_gift(void
 static void test_the_longest_time_does_not_wrap(void **state)
 {
 	(void)state;
-	assert_int_equal(check((struct seeding_rule){ .time_s = UINT32_MAX, .idle_s = UINT32_MAX }, (struct seeding){ 1, 1, 0, 1 }, 1000000000), SEEDING_GOES_ON);
+	assert_int_equal(check((struct seeding_rule){ .time_s = UINT32_MAX, .idle_s = UINT32_MAX }, (struct seeding){ 1, 1, 0, 1 }, 1000000000),
+			 SEEDING_GOES_ON);
 	assert_true(until == 1 + UINT32_MAX * 1000ull);
 }
 
