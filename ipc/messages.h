@@ -194,6 +194,8 @@ struct msg_net_stats { /* at most 5 a second */
 	uint32_t unchoked;       /* by us */
 	uint32_t interested;     /* in us */
 	uint32_t incoming;       /* of peers: those that connected to us */
+	uint32_t open_pieces;    /* partly here */
+	uint32_t spare;
 	uint64_t uploaded_bytes; /* payload */
 	uint64_t upload_rate;    /* payload bytes per second, smoothed */
 };

@@ -371,6 +371,7 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 		out->interested += !s->peers[i]->dead && s->peers[i]->up.choke.interested;
 		out->incoming += !s->peers[i]->dead && s->peers[i]->shook && s->peers[i]->incoming;
 	}
+	out->open_pieces = picker_open(s->picker);
 	out->banned = s->banned;
 	out->refused = dials_refused(s->dials);
 }

@@ -62,6 +62,7 @@ void download_close(struct download *d)
 		d->child[i].listener = -1;
 	}
 	output_close(&d->out);
+	peer_table_close(&d->peers);
 	if (d->input >= 0)
 		close(d->input);
 	if (d->form >= 0)
@@ -124,17 +125,116 @@ void download_without_launcher(struct download *d)
 		child_forget_launch(&d->child[i]);
 }
 
+/* ---- giving back */
+
+struct totals download_totals(const struct download *d)
+{
+	return totals_sum(d->before, (struct totals){ d->net.uploaded_bytes, d->net.received_bytes });
+}
+
+static struct seeding seeding_of(const struct download *d)
+{
+	return (struct seeding){
+		.began_ms = d->seeding_ms,
+		.gave_ms = d->gave_ms,
+		.uploaded = totals_sum(d->earlier, download_totals(d)).uploaded,
+		.bytes = d->m.h->total_length,
+	};
+}
+
+static void json_given(const struct seeding *s)
+{
+	json_number("uploaded_bytes", s->uploaded);
+	json_number("ratio_milli", seeding_ratio_milli(s->uploaded, s->bytes));
+}
+
+static void begin_seeding(struct download *d)
+{
+	const struct seeding_rule *r = &d->x->o->seed;
+	struct seeding s;
+	char line[160];
+	struct text t;
+
+	d->state = DOWNLOAD_SEEDING;
+	d->seeding_ms = d->gave_ms = d->x->now_ms;
+	s = seeding_of(d);
+	text_init(&t, line, sizeof line);
+	if (r->ratio_milli) {
+		text_addf(&t, " until the ratio is ");
+		text_add_ratio(&t, r->ratio_milli);
+	}
+	if (r->time_s) {
+		text_addf(&t, "%s for ", t.length ? "," : "");
+		text_add_duration(&t, r->time_s);
+	}
+	if (r->idle_s) {
+		text_addf(&t, "%s until nothing was given for ", t.length ? "," : "");
+		text_add_duration(&t, r->idle_s);
+	}
+	screen_note("%s: seeding%s", d->name, t.length ? line : " until it is interrupted");
+	json_begin("seeding", d->index);
+	json_text("name", d->out.name, strlen(d->out.name));
+	json_number("seed_ratio_milli", r->ratio_milli);
+	json_number("seed_time", r->time_s);
+	json_number("idle_time", r->idle_s);
+	json_given(&s);
+	json_end();
+}
+
+/* Nothing is lost, whatever ended it: the status is that of the download. */
+static void end_seeding(struct download *d, enum seeding_end why)
+{
+	static const char *const words[SEEDING_ENDS] = {
+		[SEEDING_RATIO] = "the ratio is reached",
+		[SEEDING_TIME] = "the time is over",
+		[SEEDING_IDLE] = "nobody wanted more",
+		[SEEDING_INTERRUPTED] = "interrupted",
+	};
+	const struct seeding s = seeding_of(d);
+	char given[32], ratio[32], took[32];
+	struct text t;
+
+	text_init(&t, given, sizeof given);
+	text_add_size(&t, s.uploaded);
+	text_init(&t, ratio, sizeof ratio);
+	text_add_ratio(&t, seeding_ratio_milli(s.uploaded, s.bytes));
+	text_init(&t, took, sizeof took);
+	text_add_duration(&t, (d->x->now_ms - d->seeding_ms) / SECOND_MS);
+	screen_note("%s: seeded for %s, %s uploaded, ratio %s: %s", d->name, took, given, ratio, words[why]);
+	json_begin("seeded", d->index);
+	json_word("reason", seeding_end_name(why));
+	json_number("milliseconds", d->x->now_ms - d->seeding_ms);
+	json_given(&s);
+	json_end();
+	finish(d, STATUS_COMPLETE, why == SEEDING_INTERRUPTED ? INTERRUPT_MS : GOODBYE_MS);
+}
+
+/* Until when it goes on by itself. */
+static uint64_t check_seeding(struct download *d)
+{
+	const struct seeding s = seeding_of(d);
+	uint64_t until;
+	enum seeding_end why = seeding_check(&d->x->o->seed, &s, d->x->now_ms, &until);
+
+	if (why == SEEDING_GOES_ON)
+		return until;
+	end_seeding(d, why);
+	return UINT64_MAX;
+}
+
 void download_interrupt(struct download *d, bool at_once)
 {
-	bool running = d->state == DOWNLOAD_RUNNING;
+	bool up = download_is_up(d);
 	size_t i;
 
-	if (d->state < DOWNLOAD_FINISHING) {
-		if (running && d->mapped)
+	if (d->state == DOWNLOAD_SEEDING) {
+		end_seeding(d, SEEDING_INTERRUPTED);
+	} else if (d->state < DOWNLOAD_FINISHING) {
+		if (up && d->mapped && !d->out.finished)
 			screen_note("%s: interrupted; the same command continues it", d->name);
 		finish(d, STATUS_INTERRUPTED, INTERRUPT_MS);
 	}
-	for (i = 0; i < ROLE_COUNT && (at_once || !running); i++)
+	for (i = 0; i < ROLE_COUNT && (at_once || !up); i++)
 		child_kill(&d->child[i], NULL);
 }
 
@@ -143,9 +243,15 @@ void download_complete(struct download *d)
 	char error[1000], took[32];
 	struct text t;
 	const struct metainfo_header *h = d->m.h;
+	bool already = d->out.finished;
 
-	if (d->out.finished) {
-		screen_note("%s: already complete", d->name);
+	if (d->out.incomplete) {
+		download_fail(d, STATUS_STORAGE, "'%s' has all its pieces, but not its name yet; 'bulkhead get' completes it", d->out.part);
+		return;
+	}
+	if (already) {
+		if (d->x->o->command == COMMAND_GET || !d->seeds)
+			screen_note("%s: already complete", d->name);
 	} else if (output_finish(&d->out, error, sizeof error) < 0) {
 		download_fail(d, STATUS_STORAGE, "%s", error);
 		return;
@@ -159,10 +265,14 @@ void download_complete(struct download *d)
 	json_text("name", d->out.name, strlen(d->out.name));
 	json_number("bytes", h->total_length);
 	json_number("milliseconds", d->x->now_ms - d->started_ms);
-	json_bool("already", d->out.finished);
+	json_bool("already", already);
 	json_end_result();
-	screen_result(d->x->o->dir, d->out.name, strlen(d->out.name));
-	finish(d, STATUS_COMPLETE, GOODBYE_MS);
+	if (d->x->o->command == COMMAND_GET)
+		screen_result(d->x->o->dir, d->out.name, strlen(d->out.name));
+	if (d->seeds)
+		begin_seeding(d);
+	else
+		finish(d, STATUS_COMPLETE, GOODBYE_MS);
 }
 
 void download_on_control(struct download *d, enum role role)
@@ -271,10 +381,11 @@ static void restart(struct download *d, struct child *c)
 		screen_error("%s: %s %s; it is started again", d->name, role_name(c->role), c->cause);
 	if (c->role == ROLE_NETPROC) {
 		d->netproc_follows = false;
-		d->received_before += d->net.received_bytes;
+		d->before = download_totals(d);
 		d->wasted_before += d->net.wasted_bytes;
 		memset(&d->net, 0, sizeof d->net);
 		close_slots(&d->slots);
+		peer_table_clear(&d->peers);
 	}
 	if (c->role == ROLE_DISKPROC) {
 		d->out.existed = true;
@@ -303,7 +414,8 @@ static void gone(struct download *d, struct child *c)
 		return;
 	switch (d->state) {
 	case DOWNLOAD_RUNNING:
-		if (c->role == ROLE_DISKPROC && d->out.finished)
+	case DOWNLOAD_SEEDING:
+		if (c->role == ROLE_DISKPROC && d->out.finished && !d->seeds)
 			download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify; it is left alone", d->out.name);
 		else if (c->was_running || !c->wall_missing)
 			restart(d, c);
@@ -413,6 +525,7 @@ static void go_all(struct download *d)
 
 static void advance_finishing(struct download *d)
 {
+	struct totals run;
 	uint32_t left = 0;
 	size_t i;
 
@@ -426,7 +539,8 @@ static void advance_finishing(struct download *d)
 	if (left)
 		return;
 	d->state = DOWNLOAD_ENDED;
-	if (state_end(&d->out.state, 0, d->received_before + d->net.received_bytes, d->status == STATUS_COMPLETE) < 0)
+	run = download_totals(d);
+	if (state_end(&d->out.state, run.uploaded, run.downloaded, d->out.finished) < 0)
 		screen_warn("%s: cannot write its record: %s", d->name, strerror(errno));
 }
 
@@ -437,7 +551,7 @@ void download_advance(struct download *d)
 	switch (d->state) {
 	case DOWNLOAD_INSPECTING:
 		inspecting_feed(d);
-		if (inspect->state == CHILD_HELD && (d->x->locked || d->x->o->command == COMMAND_GET)) {
+		if (inspect->state == CHILD_HELD && (d->x->locked || d->x->o->command != COMMAND_SHOW)) {
 			child_go(inspect);
 			inspect->deadline_ms = d->x->now_ms + INSPECT_MS;
 		}
@@ -456,6 +570,7 @@ void download_advance(struct download *d)
 		}
 		return;
 	case DOWNLOAD_RUNNING:
+	case DOWNLOAD_SEEDING:
 		feed_all(d);
 		go_all(d);
 		return;
@@ -478,6 +593,10 @@ uint64_t download_timers(struct download *d)
 		else
 			next = d->moved_ms + idle_ms;
 	}
+	if (d->state == DOWNLOAD_SEEDING)
+		next = check_seeding(d);
+	if (download_is_up(d))
+		next = min_u64(next, peer_table_show(&d->peers, d->index, d->name, d->m.h->piece_count, now));
 	if (d->state == DOWNLOAD_FINISHING) {
 		for (i = 0; i < ROLE_COUNT && now >= d->kill_ms; i++)
 			child_kill(&d->child[i], NULL);
@@ -504,24 +623,41 @@ uint64_t download_timers(struct download *d)
 
 bool download_row(const struct download *d, struct screen_row *row)
 {
-	if (d->state != DOWNLOAD_RUNNING || !d->mapped)
+	const struct totals run = download_totals(d);
+	struct seeding s;
+	uint64_t until = UINT64_MAX;
+
+	if (!download_is_up(d) || !d->mapped)
 		return false;
+	s = seeding_of(d);
+	if (d->state == DOWNLOAD_SEEDING)
+		(void)seeding_check(&d->x->o->seed, &s, d->x->now_ms, &until);
 	*row = (struct screen_row){
 		.name = metainfo_str(&d->m, d->m.h->name),
 		.name_length = d->m.h->name.length,
 		.checking = d->disk.phase == DISK_CHECKING,
 		.syncing = d->disk.phase == DISK_SYNCING,
+		.seeding = d->state == DOWNLOAD_SEEDING,
+		.detail = d->x->o->verbose > 0,
 		.done = d->disk.verified_bytes,
 		.total = d->m.h->total_length,
 		.checked = d->disk.checked_bytes,
-		.received = d->received_before + d->net.received_bytes,
+		.received = run.downloaded,
 		.wasted = d->wasted_before + d->net.wasted_bytes,
 		.rate = d->net.rate,
+		.uploaded = s.uploaded,
+		.up_rate = d->net.upload_rate,
+		.ratio_milli = seeding_ratio_milli(s.uploaded, d->disk.verified_bytes),
+		.left_s = until == UINT64_MAX ? until : (max_u64(until, d->x->now_ms) - d->x->now_ms + SECOND_MS - 1) / SECOND_MS,
 		.pieces = d->disk.verified_pieces,
 		.pieces_total = d->m.h->piece_count,
 		.rejected = d->disk.rejected_pieces,
+		.pieces_open = d->net.open_pieces,
 		.peers = d->net.peers,
 		.peers_known = d->net.peers_known,
+		.unchoked = d->net.unchoked,
+		.interested = d->net.interested,
+		.incoming = d->net.incoming,
 		.source = d->index,
 	};
 	return true;

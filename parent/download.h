@@ -6,10 +6,11 @@
  *	PREPARED   the form is valid, the output is open         download_start()
  *	STARTING   its compartments raise their walls            all of them HELD, and the parent is locked
  *	RUNNING    strangers' bytes come                         DISK_COMPLETE, an error, the user
+ *	SEEDING    all is there, and is given (seeding.h)        its rule, an error, the user
  *	FINISHING  its status is decided; goodbyes               nobody is left
  *	ENDED
  *
- * Compartments that die while it RUNs are started again, up to RESTARTS_MAX
+ * Compartments that die while it RUNs or is SEEDING are started again, up to RESTARTS_MAX
  * times in RESTARTS_MS; their neighbours are given new channels.
  */
 #ifndef PARENT_DOWNLOAD_H
@@ -18,7 +19,9 @@
 #include "child.h"
 #include "options.h"
 #include "output.h"
+#include "peer_table.h"
 #include "screen.h"
+#include "seeding.h"
 
 #define RESTARTS_MAX 5u
 #define RESTARTS_MS 60000u
@@ -27,7 +30,16 @@
 #define GOODBYE_MS 900u
 #define INTERRUPT_MS 3000u
 
-enum download_state { DOWNLOAD_WAITING, DOWNLOAD_INSPECTING, DOWNLOAD_PREPARED, DOWNLOAD_STARTING, DOWNLOAD_RUNNING, DOWNLOAD_FINISHING, DOWNLOAD_ENDED };
+enum download_state {
+	DOWNLOAD_WAITING,
+	DOWNLOAD_INSPECTING,
+	DOWNLOAD_PREPARED,
+	DOWNLOAD_STARTING,
+	DOWNLOAD_RUNNING,
+	DOWNLOAD_SEEDING,
+	DOWNLOAD_FINISHING,
+	DOWNLOAD_ENDED,
+};
 
 /* A channel between two compartments; one end each. */
 enum edge_id { EDGE_DISK, EDGE_DIAL, EDGE_RESOLVE, EDGES };
@@ -60,7 +72,8 @@ struct download {
 	bool mapped;
 	char name[1100];    /* for people: the torrent's name escaped, or the source */
 	struct output out;
-	bool disk_only;     /* nothing to fetch: only diskproc is started */
+	bool disk_only;     /* nothing to fetch or to give: only diskproc is started */
+	bool seeds;         /* goes on when all is there */
 	bool ahead;         /* the others are still to be started while inspect works */
 	uint32_t ids[ROLE_COUNT]; /* as root: uid and gid of each role */
 	uint32_t disk_gid;  /* as root: diskproc's group, when it is not the id; 0: it is */
@@ -76,8 +89,11 @@ struct download {
 	uint16_t port;      /* on which others can connect to it; 0: none */
 	struct msg_net_stats net;
 	struct msg_disk_progress disk;
+	struct peer_table peers;
 	uint64_t wasted_before; /* of netprocs that died */
-	uint64_t received_before;
+	struct totals before;   /* the same */
+	struct totals earlier;  /* of earlier runs, as their record has it; set before it RUNs */
+	uint64_t seeding_ms, gave_ms; /* SEEDING: since when; when payload was last given */
 	uint64_t started_ms, moved_ms; /* moved: bytes last arrived */
 	uint64_t kill_ms;   /* FINISHING: when patience ends */
 	bool netproc_follows; /* netproc was ended because its dialer died: no fault of its own */
@@ -102,9 +118,18 @@ void download_reap(struct download *d);
 /* Deadlines.  Returns the next one, UINT64_MAX when there is none. */
 uint64_t download_timers(struct download *d);
 
+/* Whether its compartments are to be up: RUNNING or SEEDING. */
+static inline bool download_is_up(const struct download *d)
+{
+	return d->state == DOWNLOAD_RUNNING || d->state == DOWNLOAD_SEEDING;
+}
+
+/* What this run has given and taken; with `earlier` it is what counts for the ratio. */
+struct totals download_totals(const struct download *d);
+
 /* The user wants it to end: politely, or at once. */
 void download_interrupt(struct download *d, bool at_once);
-/* Everything is verified and synced: the one rename, and the end. */
+/* Everything is verified and synced: the one rename, then the end or SEEDING. */
 void download_complete(struct download *d);
 /* It cannot go on. */
 void download_fail(struct download *d, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -196,6 +196,12 @@ static int kept_fd(const struct download *d, enum setup_fd what)
 	}
 }
 
+/* A limit of all sources together, for one of them; 0 stays "no limit". */
+static uint64_t share_of(uint64_t limit, uint32_t sources)
+{
+	return limit ? max_u64(1, limit / sources) : 0;
+}
+
 static void send_net_options(struct download *d, struct child *c)
 {
 	const struct options *o = d->x->o;
@@ -212,6 +218,12 @@ static void send_net_options(struct download *d, struct child *c)
 		.use_ipv6 = o->use_ipv6,
 		.anonymous = o->anonymous,
 		.use_http = peers_from_http(&d->m, o),
+		.super_seed = o->super_seed,
+		.peer_info = d->peers.rows != NULL,
+		.seed = d->seeds,
+		.max_up = share_of(o->max_up, share),
+		.max_down = share_of(o->max_down, share),
+		.max_uploads = (uint32_t)share_of(o->max_uploads, share),
 	};
 
 	child_send(c, MSG_NET_OPTIONS, &m);

@@ -48,8 +48,18 @@ static int on_net_stats(void *self, const void *message, int fd)
 	(void)fd;
 	if (m->received_bytes > d->net.received_bytes)
 		d->moved_ms = d->x->now_ms;
+	if (m->uploaded_bytes > d->net.uploaded_bytes)
+		d->gave_ms = d->x->now_ms;
 	d->net = *m;
 	return 0;
+}
+
+static int on_peer_info(void *self, const void *message, int fd)
+{
+	struct download *d = download_of(self);
+
+	(void)fd;
+	return peer_table_add(&d->peers, message, d->m.h->piece_count, d->x->now_ms) ? 0 : -1;
 }
 
 static int on_tracker_event(void *self, const void *message, int fd)
@@ -155,6 +165,18 @@ static const char *reason_of(const struct download *d, const struct msg_disk_err
 	}
 }
 
+/* What was to be given is not all there.  `get` takes up NAME.part only: NAME might be the user's own. */
+static void fail_incomplete(struct download *d)
+{
+	uint32_t all = d->m.h->piece_count, missing = all - d->disk.verified_pieces;
+
+	if (d->out.incomplete)
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
+	else
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get' completes it",
+			      missing, all, d->out.name, d->out.part);
+}
+
 static int on_disk_error(void *self, const void *message, int fd)
 {
 	static const char *const acts[DISK_ACTS] = {
@@ -165,8 +187,9 @@ static int on_disk_error(void *self, const void *message, int fd)
 	};
 	const struct msg_disk_error *m = message;
 	struct download *d = download_of(self);
-	const char *root = d->out.finished ? d->out.name : d->out.part, *why;
+	const char *root = output_name(&d->out), *why;
 	char path[PATH_ALONE], text[1000];
+	bool gives = d->x->o->command == COMMAND_SEED || d->state == DOWNLOAD_SEEDING;
 	bool one = m->file != UINT32_MAX && !d->out.single;
 
 	(void)fd;
@@ -178,7 +201,11 @@ static int on_disk_error(void *self, const void *message, int fd)
 	if (one)
 		path_of(d, m->file, path, m->act == DISK_ACT_SAME ? PATH_OF_TWO : sizeof path);
 	why = reason_of(d, m, root, text, sizeof text);
-	if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
+	if (gives && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX && !m->error)
+		fail_incomplete(d);
+	else if (gives)
+		download_fail(d, STATUS_STORAGE, "cannot seed it: %s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
+	else if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
 	else if (d->out.finished)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and is not this download: %s '%s%s%s': %s", d->out.name, acts[m->act], root,
@@ -274,7 +301,7 @@ static int on_accuse(void *self, const void *message, int fd)
 		return -1;
 	accused = &d->child[m->role];
 	/* One that was replaced meanwhile, or is being; or all is over, and diskproc must not be kept from its last sync. */
-	if (m->epoch != epoch || accused->state == CHILD_NONE || accused->state >= CHILD_DONE || d->state != DOWNLOAD_RUNNING)
+	if (m->epoch != epoch || accused->state == CHILD_NONE || accused->state >= CHILD_DONE || !download_is_up(d))
 		return 0;
 	screen_safe(how, sizeof how, m->text, m->length);
 	child_kill(accused, "broke the contract: %s (said by %s)", how, role_name(c->role));
@@ -304,6 +331,7 @@ static const struct permit netproc_permits[] = {
 	SLOTS,
 	{ MSG_NET_STATS, CHILD_WORKING, on_net_stats },
 	{ MSG_TRACKER_EVENT, CHILD_WORKING, on_tracker_event },
+	{ MSG_PEER_INFO, CHILD_WORKING, on_peer_info },
 };
 static const struct permit diskproc_permits[] = {
 	CHILD_PERMITS,

@@ -64,7 +64,7 @@ int inspecting_on_answer(struct download *d, const struct msg_inspected *m)
 	 * Once sealed the form is safe from inspect, which need not be waited for: the end of its namespaces takes
 	 * the kernel some 20 ms.  If it has the form mapped still, that must be.
 	 */
-	if (m->status == INSPECT_OK && d->x->o->command == COMMAND_GET && fcntl(d->form, F_ADD_SEALS, SEALS) == 0) {
+	if (m->status == INSPECT_OK && d->x->o->command != COMMAND_SHOW && fcntl(d->form, F_ADD_SEALS, SEALS) == 0) {
 		child_kill(&d->child[ROLE_INSPECT], NULL);
 		prepare(d);
 	}
@@ -150,19 +150,23 @@ static void announce(const struct download *d)
 	text_init(&t, size, sizeof size);
 	text_add_size(&t, h->total_length);
 	screen_note("%s: %s in %u file%s, %u pieces%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
-		    d->out.finished ? "; it is there already, checking it" :
-		    d->out.existed  ? "; continuing what is there" :
-				      "");
+		    d->out.incomplete			  ? "; it is not complete, checking it" :
+		    d->x->o->command == COMMAND_SEED	  ? "; checking it" :
+		    d->out.finished			  ? "; it is there already, checking it" :
+		    d->out.existed			  ? "; continuing what is there" :
+							    "");
 }
 
 /* The form is sealed and valid, the output open. */
 static void prepare(struct download *d)
 {
+	const struct options *o = d->x->o;
 	const struct output_options options = {
-		.dir = d->x->dir, .dir_name = d->x->o->dir, .states = d->x->states, .give = d->x->root, .adopt = d->x->o->adopt,
+		.dir = d->x->dir, .dir_name = o->dir, .states = d->x->states, .give = d->x->root, .adopt = o->adopt, .seeds = o->seed.wanted,
 	};
 	const char *wrong;
 	char error[1000];
+	int r;
 
 	wrong = metainfo_map(&d->m, d->form);
 	if (wrong) {
@@ -175,13 +179,21 @@ static void prepare(struct download *d)
 		return;
 	}
 	screen_safe(d->name, sizeof d->name, metainfo_str(&d->m, d->m.h->name), d->m.h->name.length);
-	if (output_open(&d->out, &options, &d->m, error, sizeof error) < 0) {
+	if (o->command == COMMAND_SEED)
+		r = output_open_to_seed(&d->out, &options, &d->m, error, sizeof error);
+	else
+		r = output_open(&d->out, &options, &d->m, error, sizeof error);
+	d->earlier = (struct totals){ d->out.state.record.uploaded, d->out.state.record.downloaded };
+	if (r < 0) {
 		download_fail(d, STATUS_STORAGE, "%s", error);
 		return;
 	}
 	if (map_owner(d) < 0)
 		return;
-	d->disk_only = d->out.finished || d->m.h->total_length == 0;
+	d->seeds = o->seed.wanted && d->m.h->total_length > 0 && !d->out.incomplete;
+	d->disk_only = (d->out.finished && !d->seeds) || d->m.h->total_length == 0;
+	if (!d->disk_only && (o->verbose || o->json))
+		peer_table_open(&d->peers, max_u32(1, o->max_peers / o->source_count));
 	d->state = DOWNLOAD_PREPARED;
 	announce(d);
 }

@@ -33,18 +33,25 @@ enum option_id {
 	OPT_ANONYMOUS,
 	OPT_BIND,
 	OPT_CA_FILE,
+	OPT_IDLE_TIME,
 	OPT_JSON,
+	OPT_MAX_DOWN,
 	OPT_MAX_FILES,
 	OPT_MAX_PEERS,
 	OPT_MAX_PIECES,
 	OPT_MAX_TORRENT_SIZE,
+	OPT_MAX_UP,
+	OPT_MAX_UPLOADS,
 	OPT_MEMORY,
 	OPT_NO_LISTEN,
 	OPT_NO_PROGRESS,
 	OPT_NO_TRACKERS,
 	OPT_PEER,
 	OPT_PORT,
+	OPT_SEED_RATIO,
+	OPT_SEED_TIME,
 	OPT_STATE_DIR,
+	OPT_SUPER_SEED,
 	OPT_SYSTEM_DNS,
 	OPT_THREADS,
 	OPT_TIMEOUT,
@@ -60,13 +67,17 @@ static const struct option long_options[] = {
 	{ "ca-file", required_argument, NULL, OPT_CA_FILE },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "idle-time", required_argument, NULL, OPT_IDLE_TIME },
 	{ "ipv4", no_argument, NULL, '4' },
 	{ "ipv6", no_argument, NULL, '6' },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "max-down", required_argument, NULL, OPT_MAX_DOWN },
 	{ "max-files", required_argument, NULL, OPT_MAX_FILES },
 	{ "max-peers", required_argument, NULL, OPT_MAX_PEERS },
 	{ "max-pieces", required_argument, NULL, OPT_MAX_PIECES },
 	{ "max-torrent-size", required_argument, NULL, OPT_MAX_TORRENT_SIZE },
+	{ "max-up", required_argument, NULL, OPT_MAX_UP },
+	{ "max-uploads", required_argument, NULL, OPT_MAX_UPLOADS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "no-listen", no_argument, NULL, OPT_NO_LISTEN },
 	{ "no-progress", no_argument, NULL, OPT_NO_PROGRESS },
@@ -74,7 +85,10 @@ static const struct option long_options[] = {
 	{ "peer", required_argument, NULL, OPT_PEER },
 	{ "port", required_argument, NULL, OPT_PORT },
 	{ "quiet", no_argument, NULL, 'q' },
+	{ "seed-ratio", required_argument, NULL, OPT_SEED_RATIO },
+	{ "seed-time", required_argument, NULL, OPT_SEED_TIME },
 	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
+	{ "super-seed", no_argument, NULL, OPT_SUPER_SEED },
 	{ "system-dns", no_argument, NULL, OPT_SYSTEM_DNS },
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -83,20 +97,22 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* What `show` takes too; everything else is for `get` only. */
+/* What `show` takes too; everything else is for `get` and `seed` only. */
 static const int show_options[] = { OPT_ALLOW_WEAK, OPT_JSON, OPT_MAX_FILES, OPT_MAX_PIECES, OPT_MAX_TORRENT_SIZE, 'q', 'v' };
 
 static const char help[] =
 	"usage: bulkhead [get] [options] SOURCE...\n"
+	"       bulkhead seed [options] SOURCE...\n"
 	"       bulkhead show [--json] SOURCE\n"
 	"\n"
 	"SOURCE is a .torrent file, a magnet link, or - for either of them on standard input.\n"
 	"\n"
 	"get downloads to DIR/NAME.part, checks every piece, and renames it to DIR/NAME when all is there.\n"
+	"seed verifies a finished DIR/NAME, and gives it to others; nothing is written.\n"
 	"show prints what a torrent or magnet link holds, and downloads nothing.\n"
 	"\n"
 	"where to\n"
-	"  -d, --dir DIR             directory for the download (default: the current one)\n"
+	"  -d, --dir DIR             directory of the download (default: the current one)\n"
 	"      --state-dir DIR       directory for the records of what was begun\n"
 	"                            (default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)\n"
 	"      --adopt               take over a NAME.part of which there is no record; it is verified first\n"
@@ -116,9 +132,18 @@ static const char help[] =
 	"      --ca-file FILE        certificate authorities for https (default: those of the system)\n"
 	"      --anonymous           name no client to peers and trackers\n"
 	"\n"
+	"giving back (seed goes on until one of these, or the user, ends it; get goes on only with one of them)\n"
+	"      --seed-ratio R        until R times the size was given, such as 1.5; 0: whatever the ratio\n"
+	"      --seed-time TIME      for so long after all is there\n"
+	"      --idle-time TIME      until nothing was given for so long\n"
+	"      --super-seed          tell each peer of few pieces at a time (for a first seed)\n"
+	"\n"
 	"limits\n"
 	"      --max-peers N         connected peers (default: 200)\n"
 	"      --memory SIZE         memory for pieces that are not complete (default: 64M)\n"
+	"      --max-up RATE, --max-down RATE\n"
+	"                            bytes a second (default: 0, no limit)\n"
+	"      --max-uploads N       peers that are given to at once (default: 0, by what the line carries)\n"
 	"      --timeout SECONDS     give up with status 5 when nothing arrives for so long (default: 0, never)\n"
 	"      --threads N           hashing threads (default: one for each CPU, 4 at most)\n"
 	"      --max-torrent-size SIZE, --max-files N, --max-pieces N\n"
@@ -127,15 +152,16 @@ static const char help[] =
 	"output\n"
 	"  -q, --quiet               print errors only\n"
 	"  -v, --verbose             print what happens; twice for more\n"
-	"      --json                JSON: one document (show), one line for each event (get)\n"
+	"      --json                JSON: one document (show), one line for each event (get, seed)\n"
 	"      --no-progress         no progress line\n"
 	"\n"
 	"      --allow-weak          go on although a required wall is missing (dangerous)\n"
 	"  -h, --help                this text\n"
 	"      --version             the version\n"
 	"\n"
-	"SIZE takes the suffixes k, M and G.  Exit status: 0 complete, 1 failed, 2 usage, 3 torrent refused,\n"
-	"4 storage, 5 no progress, 6 a required wall is missing, 7 a compartment kept dying, 130 interrupted.\n"
+	"SIZE and RATE take the suffixes k, M and G; TIME is minutes, or a number with s, m, h or d.\n"
+	"Exit status: 0 complete or seeded, 1 failed, 2 usage, 3 torrent refused, 4 storage, 5 no progress,\n"
+	"6 a required wall is missing, 7 a compartment kept dying, 130 interrupted before all was there.\n"
 	"See bulkhead(1).\n";
 
 const char *options_help(void)
@@ -199,6 +225,51 @@ bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out
 	if (*rest || v > most / unit || v * unit < least)
 		return false;
 	*out = v * unit;
+	return true;
+}
+
+bool options_time(const char *text, uint32_t *out)
+{
+	static const struct {
+		const char *suffix;
+		uint32_t seconds;
+	} units[] = { { "", 60 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
+	const uint32_t most = 365u * 86400u;
+	const char *rest;
+	uint64_t v;
+	size_t i;
+
+	if (!digits(text, most, &v, &rest))
+		return false;
+	for (i = 0; i < ARRAY_LEN(units) && strcmp(rest, units[i].suffix) != 0; i++)
+		;
+	if (i == ARRAY_LEN(units) || v == 0 || v > most / units[i].seconds)
+		return false;
+	*out = (uint32_t)v * units[i].seconds;
+	return true;
+}
+
+bool options_ratio(const char *text, uint32_t *out)
+{
+	const uint32_t most = 1000;
+	uint64_t whole, part = 0;
+	const char *rest;
+	size_t n;
+
+	if (!digits(text, most, &whole, &rest))
+		return false;
+	if (*rest == '.') {
+		n = strlen(rest + 1);
+		if (n > 3 || !number(rest + 1, 0, 999, &part))
+			return false;
+		for (; n < 3; n++)
+			part *= 10;
+	} else if (*rest) {
+		return false;
+	}
+	if (whole * 1000 + part > most * 1000)
+		return false;
+	*out = (uint32_t)(whole * 1000 + part);
 	return true;
 }
 
@@ -319,6 +390,25 @@ static bool take_u32(struct parse *p, int id, const char *value, uint32_t least,
 	return refuse_value(p, id, value, what);
 }
 
+static bool take_rate(struct parse *p, int id, const char *value, uint64_t *out)
+{
+	/* A block is 16 KiB: below 1k each would take longer than anyone waits. */
+	return number(value, 0, 0, out) || options_size(value, 1024, 64ull << 30, out) ||
+	       refuse_value(p, id, value, "a rate from 1k to 64G, or 0 for no limit");
+}
+
+/* Each of these says that seeding is wanted. */
+static bool take_seeding(struct parse *p, int id, const char *value)
+{
+	struct seeding_rule *r = &p->o->seed;
+
+	r->wanted = true;
+	if (id == OPT_SEED_RATIO)
+		return options_ratio(value, &r->ratio_milli) || refuse_value(p, id, value, "a number from 0 to 1000, such as 1.5");
+	return options_time(value, id == OPT_SEED_TIME ? &r->time_s : &r->idle_s) ||
+	       refuse_value(p, id, value, "a time such as 30 (minutes), 90s, 2h or 7d");
+}
+
 static bool take_bind(struct parse *p, const char *value)
 {
 	struct options *o = p->o;
@@ -401,6 +491,16 @@ static bool take_value(struct parse *p, int id, const char *value)
 	case OPT_CA_FILE:
 		o->ca_file = value;
 		return true;
+	case OPT_IDLE_TIME:
+	case OPT_SEED_RATIO:
+	case OPT_SEED_TIME:
+		return take_seeding(p, id, value);
+	case OPT_MAX_DOWN:
+		return take_rate(p, id, value, &o->max_down);
+	case OPT_MAX_UP:
+		return take_rate(p, id, value, &o->max_up);
+	case OPT_MAX_UPLOADS:
+		return take_u32(p, id, value, 0, 4096, &o->max_uploads);
 	case OPT_MAX_FILES:
 		return take_u32(p, id, value, 1, METAINFO_MAX_FILES, &o->max_files);
 	case OPT_MAX_PEERS:
@@ -469,6 +569,9 @@ static void take_flag(struct options *o, int id)
 	case OPT_NO_TRACKERS:
 		o->trackers = false;
 		return;
+	case OPT_SUPER_SEED:
+		o->super_seed = true;
+		return;
 	case OPT_SYSTEM_DNS:
 		o->system_dns = true;
 		return;
@@ -528,16 +631,20 @@ static void defaults(struct options *o)
 /* The words that are no options: perhaps a command, then SOURCEs. */
 static bool take_words(struct parse *p, int count, char **words)
 {
-	static const char *const reserved[] = { "seed", "check", "create", "audit", "help", "version" };
+	static const char *const reserved[] = { "check", "create", "audit", "help", "version" };
 	struct options *o = p->o;
 	size_t i;
 
 	if (count && !strcmp(words[0], "show"))
 		o->command = COMMAND_SHOW;
+	if (count && !strcmp(words[0], "seed")) {
+		o->command = COMMAND_SEED;
+		o->seed.wanted = true;
+	}
 	for (i = 0; count && i < ARRAY_LEN(reserved); i++)
 		if (!strcmp(words[0], reserved[i]))
 			return refuse(p, "unknown command '%s'; see bulkhead --help; for a file of that name say ./%s", reserved[i], reserved[i]);
-	if (count && (o->command == COMMAND_SHOW || !strcmp(words[0], "get"))) {
+	if (count && (o->command != COMMAND_GET || !strcmp(words[0], "get"))) {
 		words++;
 		count--;
 	}
@@ -559,6 +666,8 @@ static bool take_words(struct parse *p, int count, char **words)
 	}
 	if (o->command == COMMAND_SHOW && p->first_get_option)
 		return refuse(p, "--%s is not an option of show", name_of(p->first_get_option));
+	if (o->super_seed && !o->seed.wanted)
+		return refuse(p, "--super-seed goes with seed, or with get and --seed-ratio, --seed-time or --idle-time");
 	return true;
 }
 

@@ -9,12 +9,13 @@
 
 #include "compartment.h"
 #include "messages.h"
+#include "seeding.h"
 
 /* How many SOURCEs one command takes: each has five processes of its own. */
 #define OPTIONS_MAX_SOURCES 16u
 #define OPTIONS_MAX_PEERS COMPARTMENT_MAX_NETS
 
-enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8 };
+enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16 };
 
 /* Exit statuses; bulkhead(1) documents them. */
 enum exit_status {
@@ -51,6 +52,10 @@ struct options {
 	uint32_t max_peers;
 	uint64_t memory_bytes;
 	uint32_t timeout_s; /* 0: never */
+	struct seeding_rule seed;
+	uint64_t max_up, max_down; /* bytes a second, of all sources together; 0: no limit */
+	uint32_t max_uploads; /* of all sources together; 0: by what the line carries */
+	bool super_seed;
 	bool trackers;
 	uint64_t max_torrent_bytes;
 	uint32_t max_files, max_pieces;
@@ -70,6 +75,12 @@ const char *options_help(void);
 
 /* "64M" -> bytes; suffixes k, M, G, 1024-based.  Digits only, no sign, no blank.  False: not a size of [least, most]. */
 bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out) MUST_CHECK;
+
+/* "30", "90s", "2h", "7d" -> seconds; a number alone is minutes.  False: not a time of 1 second to 365 days. */
+bool options_time(const char *text, uint32_t *out) MUST_CHECK;
+
+/* "1", "0.75" -> thousandths.  False: not a number from 0 to 1000 with at most three decimals. */
+bool options_ratio(const char *text, uint32_t *out) MUST_CHECK;
 
 /* The status that counts for several SOURCEs: the first of 7 6 4 3 1 5 130 0 that any had. */
 int options_worst_status(int a, int b);

@@ -221,13 +221,22 @@ static int open_part(struct output *o, const struct output_options *options, con
 	return check_part(o, options, h, error, room);
 }
 
+const char *output_name(const struct output *o)
+{
+	return o->finished && !o->incomplete ? o->name : o->part;
+}
+
+static int open_to_read(const struct output *o, const char *name)
+{
+	return openat(o->dir, name, (o->single ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+}
+
 /* NAME is there: opened to be read and verified, nothing else.  1: it is not there. */
 static int open_finished(struct output *o, uint64_t total, char *error, size_t room)
 {
-	int flags = (o->single ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
 	struct stat st;
 
-	o->root = openat(o->dir, o->name, flags);
+	o->root = open_to_read(o, o->name);
 	if (o->root < 0 && errno == ENOENT)
 		return 1;
 	if (o->root < 0)
@@ -253,12 +262,10 @@ static int open_spill(struct output *o, const char *safe_dir, char *error, size_
 	return refuse(error, room, "cannot make a temporary file in '%s': %s", safe_dir, strerror(errno));
 }
 
-int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+static int take_names(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
 {
 	const char *name = metainfo_str(m, m->h->name);
 	size_t length = m->h->name.length;
-	char safe_dir[400];
-	int r;
 
 	output_init(o);
 	o->dir = options->dir;
@@ -268,8 +275,28 @@ int output_open(struct output *o, const struct output_options *options, const st
 		return refuse(error, room, "the name of the torrent is not safe");
 	memcpy(o->name, name, length);
 	output_part_name(o->part, name, length, m->h->info_hash);
+	return 0;
+}
+
+/* Of what is given, so that a ratio counts over several runs. */
+static int keep_totals(struct output *o, const struct output_options *options, const struct metainfo_header *h, char *error, size_t room)
+{
+	if (state_find(&o->state, options->states, h->info_hash, o->dir, error, room) < 0)
+		return -1;
+	return state_claim_finished(&o->state, o->root, error, room);
+}
+
+int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+{
+	char safe_dir[400];
+	int r;
+
+	if (take_names(o, options, m, error, room) < 0)
+		return -1;
 	screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name));
 	r = open_finished(o, m->h->total_length, error, room);
+	if (r == 0 && options->seeds)
+		r = keep_totals(o, options, m->h, error, room);
 	if (r == 1)
 		r = open_part(o, options, safe_dir, m->h, error, room);
 	if (r == 0 && !o->finished)
@@ -277,6 +304,40 @@ int output_open(struct output *o, const struct output_options *options, const st
 	if (r < 0)
 		output_close(o);
 	return r;
+}
+
+int output_open_to_seed(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+{
+	char safe_dir[400];
+	struct stat st;
+
+	if (take_names(o, options, m, error, room) < 0)
+		return -1;
+	o->root = open_to_read(o, o->name);
+	if (o->root < 0 && errno == ENOENT) {
+		o->root = open_to_read(o, o->part);
+		o->incomplete = o->root >= 0;
+	}
+	if (o->root < 0 && errno == ENOENT)
+		return refuse(error, room, "'%s' is not in '%s': all of its %u pieces are missing; 'bulkhead get' downloads it", o->name,
+			      screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name)), m->h->piece_count);
+	if (o->root < 0)
+		return refuse(error, room, "'%s' cannot be read as this download: %s", o->name, strerror(errno));
+	o->finished = true;
+	/* One that is too short: how many pieces that costs is diskproc's to find out. */
+	if (fstat(o->root, &st) < 0 || (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))) {
+		output_close(o);
+		return refuse(error, room, "'%s' is no plain %s", output_name(o), o->single ? "file" : "directory");
+	}
+	if (o->single && (uint64_t)st.st_size > m->h->total_length) {
+		output_close(o);
+		return refuse(error, room, "'%s' is longer than this download", output_name(o));
+	}
+	if (!o->incomplete && keep_totals(o, options, m->h, error, room) < 0) {
+		output_close(o);
+		return -1;
+	}
+	return 0;
 }
 
 int output_finish(struct output *o, char *error, size_t room)
@@ -293,5 +354,10 @@ int output_finish(struct output *o, char *error, size_t room)
 		return refuse(error, room, "'%s' is not what was downloaded: somebody has replaced it", o->name);
 	if (fsync(o->dir) < 0)
 		return refuse(error, room, "cannot sync the directory of '%s': %s", o->name, strerror(errno));
+	/* A diskproc that comes after this one only reads. */
+	if (o->spill >= 0)
+		close(o->spill);
+	o->spill = -1;
+	o->finished = true;
 	return 0;
 }

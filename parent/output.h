@@ -20,16 +20,18 @@ struct output_options {
 	int states;           /* the state directory; borrowed until the walls are up */
 	bool give;            /* what is made is given to the owner of the directory (started as root) */
 	bool adopt;           /* a NAME.part without a record is taken over */
+	bool seeds;           /* it is given when it is complete: its totals are kept */
 };
 
 struct output {
 	int dir;   /* the output directory; not owned */
-	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory); NAME itself when `finished` */
+	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory), also when it became NAME; or what was there */
 	int spill; /* owned: an unnamed file for pieces that must wait; -1 when `finished` */
 	bool single;
 	bool existed;  /* NAME.part was there: all of it must be checked */
-	bool finished; /* NAME is there: it is only read */
-	struct state state; /* owned: the record; none when `finished` */
+	bool finished; /* NAME is there: it is only read from now on */
+	bool incomplete; /* to seed, but there is only NAME.part: it is read, to tell what is missing */
+	struct state state; /* owned: the record; none for what was finished when it was opened */
 	char name[METAINFO_MAX_NAME + 1];
 	char part[METAINFO_MAX_NAME + 1];
 };
@@ -43,7 +45,16 @@ void output_init(struct output *o);
  */
 int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
 
-/* NAME.part -> NAME, replacing nothing, if it is `root` still; and the directory synced.  0, or -1 with one line in `error`. */
+/*
+ * The same for what is only to be given: nothing is made, locked or written.
+ * Neither NAME nor NAME.part: -1.
+ */
+int output_open_to_seed(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
+
+/* The name that it has now. */
+const char *output_name(const struct output *o);
+
+/* NAME.part -> NAME, replacing nothing, if it is `root` still; and the directory synced: it is `finished`.  0, or -1 with one line in `error`. */
 int output_finish(struct output *o, char *error, size_t room) MUST_CHECK;
 
 void output_close(struct output *o);

@@ -64,7 +64,7 @@ void screen_open(const struct options *o)
 	stream_open(&to_out, 1);
 	stream_open(&to_err, 2);
 	screen.quiet = o->quiet;
-	screen.json = o->json && o->command == COMMAND_GET; /* show --json is one document, made by inspect */
+	screen.json = o->json && o->command != COMMAND_SHOW; /* show --json is one document, made by inspect */
 	screen.progress = o->progress;
 	screen.verbose = o->verbose;
 	screen.out_terminal = isatty(1) == 1;
@@ -224,65 +224,121 @@ static void add_cut(struct text *t, const char *s, size_t length, uint32_t colum
 	text_add(t, mark, strlen(mark));
 }
 
+#define ROW_FIELDS 12
+struct fields {
+	char text[ROW_FIELDS][80];
+	uint32_t count;
+	struct text t; /* the last one */
+};
+
+static struct text *next_field(struct fields *f, const char *word)
+{
+	if (f->count == ROW_FIELDS)
+		bug("a row of more than %u fields", ROW_FIELDS);
+	text_init(&f->t, f->text[f->count++], sizeof f->text[0]);
+	text_addf(&f->t, " %s", word);
+	return &f->t;
+}
+
+static void add_rate(struct fields *f, const char *word, uint64_t rate)
+{
+	text_add_size(next_field(f, word), rate);
+	text_addf(&f->t, "/s");
+}
+
+static void add_ratio(struct fields *f, const struct screen_row *row)
+{
+	text_add_ratio(next_field(f, "ratio "), row->ratio_milli);
+}
+
+static void add_peers(struct fields *f, const struct screen_row *row)
+{
+	text_addf(next_field(f, "peers "), "%u/%u", row->peers, row->peers_known);
+}
+
+static void add_detail(struct fields *f, const struct screen_row *row)
+{
+	if (!row->detail)
+		return;
+	text_addf(next_field(f, "open "), "%u", row->pieces_open);
+	text_addf(next_field(f, "unchoked "), "%u interested %u", row->unchoked, row->interested);
+}
+
+/* The fields of a row, those that may be left out last. */
+static void seeding_fields(struct fields *f, const struct screen_row *row)
+{
+	next_field(f, "seeding");
+	add_rate(f, "up ", row->up_rate);
+	text_add_size(next_field(f, "uploaded "), row->uploaded);
+	add_ratio(f, row);
+	if (row->left_s != UINT64_MAX)
+		text_add_duration(next_field(f, "left "), row->left_s);
+	add_peers(f, row);
+	add_detail(f, row);
+}
+
+static void download_fields(struct fields *f, const struct screen_row *row)
+{
+	bool fetching = !row->checking && !row->syncing;
+	uint64_t done = row->checking ? row->checked : row->done;
+
+	/* Rounded down, so that 100 % means complete. */
+	text_addf(next_field(f, ""), "%u%%", row->total ? (uint32_t)((double)min_u64(done, row->total) / (double)row->total * 100) : 100);
+	if (row->checking || row->syncing)
+		next_field(f, row->checking ? "checking" : "syncing");
+	else
+		add_rate(f, "", row->rate);
+	text_add_size(next_field(f, ""), done);
+	text_addf(&f->t, " of ");
+	text_add_size(&f->t, row->total);
+	if (fetching && row->rate && row->done < row->total)
+		text_add_duration(next_field(f, "ETA "), (row->total - row->done) / row->rate);
+	if (fetching)
+		add_peers(f, row);
+	text_addf(next_field(f, "pieces "), "%u/%u", row->pieces, row->pieces_total);
+	if (fetching && row->uploaded) {
+		add_rate(f, "up ", row->up_rate);
+		add_ratio(f, row);
+	}
+	if (fetching)
+		add_detail(f, row);
+}
+
 void screen_format_row(struct text *t, const struct screen_row *row, uint32_t width, bool utf8)
 {
-	char fields[6][80], safe[1100];
-	struct text f, n;
-	uint64_t done = row->checking ? row->checked : row->done;
-	/* Rounded down, so that 100 % means complete. */
-	uint32_t count = 0, used = 0, i, percent = row->total ? (uint32_t)((double)min_u64(done, row->total) / (double)row->total * 100) : 100;
+	struct fields f = { .count = 0 };
+	char safe[1100];
+	struct text n;
+	uint32_t used = 0, i;
 
-	text_init(&f, fields[count++], sizeof fields[0]);
-	text_addf(&f, " %u%%", percent);
-	text_init(&f, fields[count++], sizeof fields[0]);
-	if (row->checking) {
-		text_addf(&f, " checking");
-	} else if (row->syncing) {
-		text_addf(&f, " syncing");
-	} else {
-		text_addf(&f, " ");
-		text_add_size(&f, row->rate);
-		text_addf(&f, "/s");
-	}
-	text_init(&f, fields[count++], sizeof fields[0]);
-	text_addf(&f, " ");
-	text_add_size(&f, done);
-	text_addf(&f, " of ");
-	text_add_size(&f, row->total);
-	if (!row->checking && !row->syncing) {
-		if (row->rate && row->done < row->total) {
-			text_init(&f, fields[count++], sizeof fields[0]);
-			text_addf(&f, " ETA ");
-			text_add_duration(&f, (row->total - row->done) / row->rate);
-		}
-		text_init(&f, fields[count++], sizeof fields[0]);
-		text_addf(&f, " peers %u/%u", row->peers, row->peers_known);
-	}
-	text_init(&f, fields[count++], sizeof fields[0]);
-	text_addf(&f, " pieces %u/%u", row->pieces, row->pieces_total);
-
+	if (row->seeding && !row->checking)
+		seeding_fields(&f, row);
+	else
+		download_fields(&f, row);
 	/* The name gets what the fields leave, 12 columns at least while there is a field to drop. */
-	for (i = 0; i < count; i++)
-		used += (uint32_t)strlen(fields[i]);
-	while (count > 1 && used + 12 > width)
-		used -= (uint32_t)strlen(fields[--count]);
+	for (i = 0; i < f.count; i++)
+		used += (uint32_t)strlen(f.text[i]);
+	while (f.count > 1 && used + 12 > width)
+		used -= (uint32_t)strlen(f.text[--f.count]);
 	text_init(&n, safe, sizeof safe);
 	text_add_safe(&n, row->name, row->name_length, utf8);
 	if (width > used + 3)
 		add_cut(t, safe, n.length, width - used, utf8);
-	for (i = 0; i < count && used <= width; i++)
-		text_addf(t, "%s", fields[i]);
+	for (i = 0; i < f.count && used <= width; i++)
+		text_addf(t, "%s", f.text[i]);
 }
 
 /* Several downloads as one row. */
 static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, char *name, size_t room)
 {
-	struct screen_row all = { .name = name, .checking = true, .syncing = true };
+	struct screen_row all = { .name = name, .checking = true, .syncing = true, .seeding = true, .left_s = UINT64_MAX };
 	uint32_t i;
 
 	for (i = 0; i < count; i++) {
 		all.checking &= rows[i].checking;
 		all.syncing &= rows[i].syncing;
+		all.seeding &= rows[i].seeding;
+		all.detail |= rows[i].detail;
 		all.done += rows[i].done;
 		all.total += rows[i].total;
 		all.checked += rows[i].checked;
@@ -291,7 +347,13 @@ static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, c
 		all.pieces_total += rows[i].pieces_total;
 		all.peers += rows[i].peers;
 		all.peers_known += rows[i].peers_known;
+		all.uploaded += rows[i].uploaded;
+		all.up_rate += rows[i].up_rate;
+		all.pieces_open += rows[i].pieces_open;
+		all.unchoked += rows[i].unchoked;
+		all.interested += rows[i].interested;
 	}
+	all.ratio_milli = seeding_ratio_milli(all.uploaded, all.done);
 	all.name_length = (size_t)snprintf(name, room, "%u downloads", count);
 	return all;
 }
@@ -318,6 +380,14 @@ static void json_row(const struct screen_row *r)
 	json_number("rejected_pieces", r->rejected);
 	json_number("peers", r->peers);
 	json_number("peers_known", r->peers_known);
+	json_bool("seeding", r->seeding);
+	json_number("uploaded_bytes", r->uploaded);
+	json_number("upload_rate", r->up_rate);
+	json_number("ratio_milli", r->ratio_milli);
+	json_number("unchoked", r->unchoked);
+	json_number("interested", r->interested);
+	json_number("incoming", r->incoming);
+	json_number("open_pieces", r->pieces_open);
 	end_json(MOST_PROGRESS);
 }
 
@@ -441,11 +511,21 @@ void json_begin(const char *event, uint32_t source)
 		json_number("source", source);
 }
 
+static char json_last(void)
+{
+	return screen.json_text.length ? screen.json_text.out[screen.json_text.length - 1] : 0;
+}
+
+static void json_key(const char *key)
+{
+	text_addf(&screen.json_text, "%s\"%s\":", json_last() == '{' ? "" : ",", key);
+}
+
 void json_text(const char *key, const void *bytes, size_t length)
 {
 	if (!screen.json)
 		return;
-	text_addf(&screen.json_text, ",\"%s\":", key);
+	json_key(key);
 	text_add_json(&screen.json_text, bytes, length);
 }
 
@@ -456,14 +536,44 @@ void json_word(const char *key, const char *word)
 
 void json_number(const char *key, uint64_t value)
 {
-	if (screen.json)
-		text_addf(&screen.json_text, ",\"%s\":%llu", key, (unsigned long long)value);
+	if (!screen.json)
+		return;
+	json_key(key);
+	text_addf(&screen.json_text, "%llu", (unsigned long long)value);
 }
 
 void json_bool(const char *key, bool value)
 {
+	if (!screen.json)
+		return;
+	json_key(key);
+	text_addf(&screen.json_text, "%s", value ? "true" : "false");
+}
+
+void json_list(const char *key)
+{
+	if (!screen.json)
+		return;
+	json_key(key);
+	text_add(&screen.json_text, "[", 1);
+}
+
+void json_item(void)
+{
 	if (screen.json)
-		text_addf(&screen.json_text, ",\"%s\":%s", key, value ? "true" : "false");
+		text_addf(&screen.json_text, "%s{", json_last() == '[' ? "" : ",");
+}
+
+void json_item_end(void)
+{
+	if (screen.json)
+		text_add(&screen.json_text, "}", 1);
+}
+
+void json_list_end(void)
+{
+	if (screen.json)
+		text_add(&screen.json_text, "]", 1);
 }
 
 static void end_json(size_t most)

@@ -48,11 +48,16 @@ const char *screen_safe(char *out, size_t room, const void *bytes, size_t length
 struct screen_row {
 	const char *name;
 	size_t name_length;
-	bool checking, syncing;
+	bool checking, syncing, seeding;
+	bool detail; /* -v: what only the curious want to know, too */
 	uint64_t done, total, checked;
 	uint64_t received, wasted, rate; /* rate: bytes per second */
-	uint32_t pieces, pieces_total, rejected;
+	uint64_t uploaded, up_rate;      /* uploaded: in earlier runs too */
+	uint64_t ratio_milli;
+	uint64_t left_s;                 /* seeding: until time ends it; UINT64_MAX: it does not */
+	uint32_t pieces, pieces_total, rejected, pieces_open;
 	uint32_t peers, peers_known;
+	uint32_t unchoked, interested, incoming; /* peers: by us; in us; that connected to us */
 	uint32_t source;
 };
 
@@ -91,6 +96,11 @@ void json_text(const char *key, const void *bytes, size_t length);
 void json_word(const char *key, const char *word);
 void json_number(const char *key, uint64_t value);
 void json_bool(const char *key, bool value);
+/* A list of objects: json_list(), then for each json_item(), its fields, json_item_end(); json_list_end(). */
+void json_list(const char *key);
+void json_item(void);
+void json_item_end(void);
+void json_list_end(void);
 void json_end(void);
 /* The same for what is never left out: a source or all of it has ended. */
 void json_end_result(void);

@@ -174,7 +174,7 @@ static void prune(int dir)
 		if (s.fd < 0)
 			continue;
 		read_slots(&s);
-		if (s.record.flags & STATE_FINISHED)
+		if (s.record.flags & STATE_FINISHED && !s.record.uploaded)
 			(void)unlinkat(dir, s.name, 0);
 		state_close(&s);
 	}
@@ -282,14 +282,13 @@ bool state_knows(const struct state *s, int fd)
 	return s->record.sequence && !(s->record.flags & STATE_FINISHED) && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
 }
 
-int state_claim(struct state *s, int fd, char *error, size_t room)
+static int claim_as(struct state *s, int fd, bool known, uint32_t flags, char *error, size_t room)
 {
 	struct state_record *r = &s->record;
-	bool known = state_knows(s, fd);
 
 	r->magic = MAGIC;
 	r->version = VERSION;
-	r->flags = 0;
+	r->flags = flags;
 	if (!known)
 		r->uploaded = r->downloaded = 0;
 	if (s->fd < 0)
@@ -299,6 +298,19 @@ int state_claim(struct state *s, int fd, char *error, size_t room)
 				"cannot write the record of this download in the state directory: %s; name another one with --state-dir",
 				strerror(errno));
 	return 0;
+}
+
+int state_claim(struct state *s, int fd, char *error, size_t room)
+{
+	return claim_as(s, fd, state_knows(s, fd), 0, error, room);
+}
+
+int state_claim_finished(struct state *s, int fd, char *error, size_t room)
+{
+	struct state_identity id;
+	bool known = s->record.sequence && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
+
+	return claim_as(s, fd, known, STATE_FINISHED, error, room);
 }
 
 int state_end(struct state *s, uint64_t uploaded, uint64_t downloaded, bool finished)

@@ -13,7 +13,8 @@
  * damaged, of another version or of somebody else counts as no record.  A
  * record is locked (flock) while it is open.  Behind its lock the parent cannot
  * remove a name: the record of a finished download is marked, and a later
- * state_directory() removes it.
+ * state_directory() removes it unless something was given of it: its totals
+ * count for the next `seed`.
  */
 #ifndef PARENT_STATE_H
 #define PARENT_STATE_H
@@ -39,7 +40,7 @@ struct state_record {
 	uint8_t info_hash[20];
 	uint8_t spare[4];
 	struct state_identity part; /* NAME.part */
-	uint64_t uploaded, downloaded; /* payload bytes since that NAME.part was made or taken over */
+	uint64_t uploaded, downloaded; /* payload bytes since that NAME.part was made or taken over, or NAME first given */
 	uint64_t checksum; /* over all before it: finds accidents, not attackers */
 };
 #define STATE_FINISHED 1u /* NAME.part became NAME */
@@ -59,7 +60,8 @@ void state_close(struct state *s);
  * Opens the state directory and makes it when it is not there (mode 0700):
  * `named`, or bulkhead in $XDG_STATE_HOME, or .local/state/bulkhead in $HOME.
  * Refuses one that is not the user's or that others may write.  Removes records
- * of finished downloads.  The descriptor, or -1 with one line in `error`.
+ * of finished downloads
+ * of which nothing was given.  The descriptor, or -1 with one line in `error`.
  */
 int state_directory(const char *named, char *error, size_t room) MUST_CHECK;
 
@@ -75,6 +77,12 @@ bool state_knows(const struct state *s, int fd);
 
 /* After state_find(): records that `fd` is NAME.part, and syncs that.  0, or -1 with one line in `error`. */
 int state_claim(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
+
+/*
+ * The same for `fd` that is NAME already, and is only to be given: what it took
+ * and gave before counts on when it is the same file.
+ */
+int state_claim_finished(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
 
 /*
  * The end of a run, behind the lock: adds to the totals; synced unless the

@@ -240,13 +240,13 @@ static void advance(struct supervisor *s)
 
 		if (d->state == DOWNLOAD_WAITING && !inspecting) {
 			/* A single one: the rest comes up while inspect works.  Many would wait for each other too long. */
-			download_inspect(d, o->command == COMMAND_GET && o->source_count == 1);
+			download_inspect(d, o->command != COMMAND_SHOW && o->source_count == 1);
 			inspecting = d->state == DOWNLOAD_INSPECTING;
 		}
 		unprepared += d->state == DOWNLOAD_WAITING || d->state == DOWNLOAD_INSPECTING;
 		download_advance(d);
 	}
-	if (unprepared && o->command == COMMAND_GET)
+	if (unprepared && o->command != COMMAND_SHOW)
 		return;
 	for (i = 0; i < o->source_count; i++)
 		if (s->downloads[i].state == DOWNLOAD_PREPARED) {
@@ -316,14 +316,14 @@ static void draw(struct supervisor *s)
 static int wait_ms(struct supervisor *s)
 {
 	uint64_t next = UINT64_MAX, now = s->x.now_ms;
-	bool running = false;
+	bool up = false;
 	uint32_t i;
 
 	for (i = 0; i < s->x.o->source_count; i++) {
 		next = min_u64(next, download_timers(&s->downloads[i]));
-		running |= s->downloads[i].state == DOWNLOAD_RUNNING;
+		up |= download_is_up(&s->downloads[i]);
 	}
-	if (running)
+	if (up)
 		next = min_u64(next, screen_due());
 	return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)min_u64(next - now, 60000);
 }

@@ -124,6 +124,11 @@ void text_add_size(struct text *t, uint64_t bytes)
 	text_addf(t, v < 9.995 ? "%.2f %s" : v < 99.95 ? "%.1f %s" : "%.0f %s", v, units[u]);
 }
 
+void text_add_ratio(struct text *t, uint64_t milli)
+{
+	text_addf(t, "%llu.%02u", (unsigned long long)(milli / 1000), (unsigned)(milli % 1000 / 10));
+}
+
 void text_add_duration(struct text *t, uint64_t s)
 {
 	if (s < 60)

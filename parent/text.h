@@ -35,6 +35,9 @@ void text_add_json(struct text *t, const void *bytes, size_t length);
 /* "1.5 GiB", "512 B". */
 void text_add_size(struct text *t, uint64_t bytes);
 
+/* Thousandths as "1.25": two decimals, rounded down. */
+void text_add_ratio(struct text *t, uint64_t milli);
+
 /* "7s", "3m12s", "2h05m", "4d03h". */
 void text_add_duration(struct text *t, uint64_t seconds);
 

@@ -23,6 +23,8 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #include "../../parent/output.c"
 #include "../../parent/peers.c"
 #include "../../parent/state.c"
+#include "../../parent/peer_table.c"
+#include "../../parent/seeding.c"
 #include "../../parent/text.c"
 #include "../../parent/feed.c"
 
@@ -151,8 +153,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	download_init(&d, &x, 0, "source", -1);
 	make_form(&d.m);
 	d.mapped = true;
-	d.state = (enum download_state)(DOWNLOAD_INSPECTING + data[2] % 5);
+	d.state = (enum download_state)(DOWNLOAD_INSPECTING + data[2] % 6);
 	d.out.finished = data[3] >> 2 & 1;
+	o.command = data[3] >> 3 & 1 ? COMMAND_SEED : COMMAND_GET;
+	d.seeds = data[3] >> 3 & 1;
+	if (data[3] >> 4 & 1)
+		peer_table_open(&d.peers, 3);
 	memcpy(d.out.name, "name", 5);
 	memcpy(d.out.part, "name.part", 10);
 	c = &d.child[ROLE_INSPECT + data[0] % (ROLE_COUNT - ROLE_INSPECT)];
@@ -162,9 +168,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += send_packet_of(ends[1], data + at, size - at);
 		download_on_control(&d, c->role);
 		download_advance(&d);
-		x.now_ms += 10;
+		x.now_ms += 300; /* tables of peers are shown */
+		(void)download_timers(&d);
 	}
-	(void)download_timers(&d);
 	download_close(&d);
 	close(ends[1]);
 	return 0;

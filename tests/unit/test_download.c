@@ -27,6 +27,8 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/output.c"
 #include "../../parent/peers.c"
 #include "../../parent/state.c"
+#include "../../parent/peer_table.c"
+#include "../../parent/seeding.c"
 #include "../../parent/text.c"
 
 /* What people were told. */
@@ -103,6 +105,7 @@ static struct side {
 	enum setup_fd passed[32];
 	uint32_t epochs[32], passed_count;
 	bool ended, go;
+	struct msg_net_options net; /* netproc's */
 } sides[ROLE_COUNT];
 
 static struct {
@@ -175,6 +178,8 @@ static void listen_to_parent(struct side *s)
 			s->passed[s->passed_count] = (enum setup_fd)m->what;
 			s->epochs[s->passed_count++] = m->epoch;
 		}
+		if (p.type == MSG_NET_OPTIONS)
+			memcpy(&s->net, packet_message(&p, 0), sizeof s->net);
 		s->ended |= p.type == MSG_SETUP_END;
 		s->go |= p.type == MSG_GO;
 		if (p.fd >= 0)
@@ -667,6 +672,225 @@ static void test_what_libcurl_may_hold_is_no_missing_wall(void **state)
 	assert_int_equal(begin(state), 0);
 }
 
+/* ---- giving back */
+
+static void complete(void)
+{
+	struct msg_disk_complete m = { .verified_bytes = 30000 };
+
+	tell(ROLE_DISKPROC, MSG_DISK_COMPLETE, &m);
+}
+
+static void given(uint64_t bytes)
+{
+	struct msg_net_stats m = { .uploaded_bytes = bytes, .received_bytes = 7 };
+
+	tell(ROLE_NETPROC, MSG_NET_STATS, &m);
+}
+
+/* All is there, and is given. */
+static void seed_by(struct seeding_rule rule)
+{
+	o.seed = rule;
+	o.seed.wanted = true;
+	d.seeds = d.out.finished = true;
+	run_all();
+	assert_int_equal(sides[ROLE_NETPROC].net.seed, 1);
+	complete();
+	assert_int_equal(d.state, DOWNLOAD_SEEDING);
+	assert_int_equal(d.status, -1);
+}
+
+static int end_seed(void **state)
+{
+	o.seed = (struct seeding_rule){ 0 };
+	o.timeout_s = 0;
+	o.command = COMMAND_GET;
+	screen.json = false;
+	return end(state);
+}
+
+static void test_without_a_rule_the_download_ends_when_it_is_complete(void **state)
+{
+	(void)state;
+	d.out.finished = true;
+	run_all();
+	assert_int_equal(sides[ROLE_NETPROC].net.seed, 0);
+	complete();
+	assert_int_equal(d.state, DOWNLOAD_FINISHING);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+}
+
+static void test_a_seed_ends_at_its_ratio_which_counts_earlier_runs(void **state)
+{
+	(void)state;
+	d.earlier = (struct totals){ .uploaded = 20000, .downloaded = 30000 };
+	seed_by((struct seeding_rule){ .ratio_milli = 1000 });
+	given(4000);
+	die(ROLE_NETPROC); /* its number begins anew, the sum does not */
+	come_up(ROLE_NETPROC);
+	given(5999);
+	(void)download_timers(&d);
+	assert_int_equal(d.state, DOWNLOAD_SEEDING);
+	assert_int_equal(download_totals(&d).uploaded, 9999);
+	assert_int_equal(download_totals(&d).downloaded, 14);
+	given(6000);
+	(void)download_timers(&d);
+	assert_int_equal(d.state, DOWNLOAD_FINISHING);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+	assert_non_null(strstr(said, "ratio 1.00: the ratio is reached"));
+	assert_int_equal(download_totals(&d).uploaded, 10000);
+}
+
+static void test_a_seed_ends_when_its_time_is_over_and_no_timeout_ends_it(void **state)
+{
+	(void)state;
+	o.timeout_s = 1;
+	seed_by((struct seeding_rule){ .time_s = 60 });
+	x.now_ms += 59999;
+	assert_int_equal(download_timers(&d), x.now_ms + 1);
+	assert_int_equal(d.state, DOWNLOAD_SEEDING);
+	x.now_ms++;
+	(void)download_timers(&d);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+	assert_non_null(strstr(said, "the time is over"));
+}
+
+static void test_a_seed_is_idle_since_it_last_gave(void **state)
+{
+	(void)state;
+	seed_by((struct seeding_rule){ .idle_s = 10 });
+	x.now_ms += 9000;
+	given(1);
+	x.now_ms += 9000;
+	given(1);
+	(void)download_timers(&d);
+	assert_int_equal(d.state, DOWNLOAD_SEEDING);
+	x.now_ms += 1000;
+	(void)download_timers(&d);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+	assert_non_null(strstr(said, "nobody wanted more"));
+}
+
+static void test_an_interrupt_costs_a_seed_nothing(void **state)
+{
+	(void)state;
+	seed_by((struct seeding_rule){ 0 });
+	assert_true(download_timers(&d) == UINT64_MAX);
+	download_interrupt(&d, false);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_ENDING);
+	download_interrupt(&d, true);
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_DYING);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+}
+
+static void test_an_interrupt_before_all_is_there_is_told_by_the_status(void **state)
+{
+	(void)state;
+	o.seed = (struct seeding_rule){ .wanted = true };
+	d.seeds = true;
+	run_all();
+	download_interrupt(&d, false);
+	assert_int_equal(d.status, STATUS_INTERRUPTED);
+}
+
+static void test_a_diskproc_that_dies_is_replaced_and_its_second_completion_is_no_news(void **state)
+{
+	(void)state;
+	seed_by((struct seeding_rule){ .time_s = 60 });
+	die(ROLE_DISKPROC);
+	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
+	come_up(ROLE_DISKPROC);
+	complete();
+	assert_int_equal(d.state, DOWNLOAD_SEEDING);
+	assert_int_equal(d.seeding_ms, 1000000);
+	assert_ptr_equal(strstr(said, ": seeding for"), strstr(strstr(said, ": seeding for"), ": seeding for"));
+}
+
+static void test_what_is_missing_is_counted(void **state)
+{
+	struct msg_disk_progress p = { .phase = DISK_CHECKING, .verified_pieces = 1, .verified_bytes = 16384 };
+	struct msg_disk_error e = { .act = DISK_ACT_FOREIGN, .file = UINT32_MAX };
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(begin(state), 0);
+		memcpy(d.out.name, "name", 5);
+		memcpy(d.out.part, "name.part", 10);
+		o.command = COMMAND_SEED;
+		d.out.finished = true;
+		d.out.incomplete = d.disk_only = i == 1;
+		d.seeds = !d.disk_only;
+		if (i == 0) {
+			run_all();
+		} else {
+			download_start(&d);
+			turns();
+			hello(ROLE_DISKPROC);
+			ready_with(ROLE_DISKPROC, 7, 0x7f);
+		}
+		assert_int_equal(d.state, DOWNLOAD_RUNNING);
+		tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &p);
+		tell(ROLE_DISKPROC, MSG_DISK_ERROR, &e);
+		assert_int_equal(d.status, STATUS_STORAGE);
+		assert_non_null(strstr(said, i == 0 ? "1 of 2 pieces are missing in 'name'; once it is renamed to 'name.part', 'bulkhead get' completes it" :
+						      "1 of 2 pieces are missing in 'name.part'; 'bulkhead get' completes it"));
+		assert_int_equal(end_seed(state), 0);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_limits_are_divided_among_the_sources(void **state)
+{
+	struct options saved = o;
+	const struct msg_net_options *m = &sides[ROLE_NETPROC].net;
+
+	(void)state;
+	o.source_count = 3;
+	o.max_up = 3000;
+	o.max_uploads = 2;
+	o.super_seed = true;
+	run_all();
+	o = saved;
+	assert_int_equal(m->max_up, 1000);
+	assert_int_equal(m->max_down, 0);
+	assert_int_equal(m->max_uploads, 1);
+	assert_int_equal(m->super_seed, 1);
+	assert_int_equal(m->peer_info, 0);
+}
+
+static void test_peers_that_nobody_asked_about_break_the_contract(void **state)
+{
+	struct msg_peer_info m = { .addr = { .family = 4, .port = 1 }, .snapshot = 1, .client = "c" };
+
+	(void)state;
+	run_all();
+	tell(ROLE_NETPROC, MSG_PEER_INFO, &m);
+	assert_non_null(strstr(said, "netproc broke its contract: PEER_INFO"));
+}
+
+static void test_peers_are_shown_when_their_time_has_come(void **state)
+{
+	struct msg_peer_info m = { .addr = { .family = 4, .port = 1 }, .snapshot = 9, .client = "c" };
+
+	(void)state;
+	peer_table_open(&d.peers, 2);
+	run_all();
+	assert_int_equal(sides[ROLE_NETPROC].net.peer_info, 1);
+	tell(ROLE_NETPROC, MSG_PEER_INFO, &m);
+	assert_int_equal(download_timers(&d), x.now_ms + PEER_TABLE_WHOLE_MS);
+	x.now_ms += PEER_TABLE_WHOLE_MS;
+	(void)download_timers(&d);
+	assert_non_null(strstr(said, ": 1 peer\n  0.0.0.0:1 "));
+	die(ROLE_NETPROC);
+	come_up(ROLE_NETPROC);
+	m.snapshot = 1;
+	tell(ROLE_NETPROC, MSG_PEER_INFO, &m);
+	assert_int_equal(d.child[ROLE_NETPROC].state, CHILD_RUNNING);
+}
+
 /* ---- whose patience ends when */
 
 static void test_those_launched_ahead_wait_for_inspect_as_long_as_it_takes(void **state)
@@ -821,6 +1045,17 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_at_the_end_nobody_keeps_diskproc_from_its_last_sync, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_descriptor_too_many_or_too_few_is_a_missing_wall, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_libcurl_may_hold_is_no_missing_wall, begin, end),
+		cmocka_unit_test_setup_teardown(test_without_a_rule_the_download_ends_when_it_is_complete, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_seed_ends_at_its_ratio_which_counts_earlier_runs, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_a_seed_ends_when_its_time_is_over_and_no_timeout_ends_it, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_a_seed_is_idle_since_it_last_gave, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_an_interrupt_costs_a_seed_nothing, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_an_interrupt_before_all_is_there_is_told_by_the_status, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_a_diskproc_that_dies_is_replaced_and_its_second_completion_is_no_news, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_what_is_missing_is_counted, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_limits_are_divided_among_the_sources, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_peers_that_nobody_asked_about_break_the_contract, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_peers_are_shown_when_their_time_has_come, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_those_launched_ahead_wait_for_inspect_as_long_as_it_takes, begin, end),
 		cmocka_unit_test_setup_teardown(test_one_that_does_not_even_say_hello_is_not_waited_for, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_missing_never_comes, begin, end),

@@ -62,7 +62,12 @@ static void test_a_word_that_is_no_command_is_a_source(void **state)
 	assert_int_equal(o.command, COMMAND_SHOW);
 	assert_true(o.json);
 	assert_int_equal(o.verbose, 1);
-	refuses("seed a.torrent", "unknown command 'seed'");
+	accepts(&o, "seed a.torrent b.torrent");
+	assert_int_equal(o.command, COMMAND_SEED);
+	assert_int_equal(o.source_count, 2);
+	accepts(&o, "./seed");
+	assert_int_equal(o.command, COMMAND_GET);
+	refuses("seed", "no SOURCE");
 	refuses("audit", "unknown command 'audit'");
 	refuses("help", "see bulkhead --help");
 	refuses("get", "no SOURCE");
@@ -130,6 +135,80 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	assert_int_equal(o.bind6.family, 6);
 	accepts(&o, "--bind lo --system-dns x");
 	assert_string_equal(o.bind_interface, "lo");
+}
+
+static void test_get_seeds_only_when_it_is_told_to_and_seed_always(void **state)
+{
+	struct options o;
+
+	(void)state;
+	accepts(&o, "get --max-up 9k --max-uploads 3 x");
+	assert_false(o.seed.wanted);
+	accepts(&o, "seed x");
+	assert_true(o.seed.wanted);
+	assert_true(!o.seed.ratio_milli && !o.seed.time_s && !o.seed.idle_s);
+	accepts(&o, "x --seed-ratio 1.25");
+	assert_true(o.seed.wanted);
+	assert_int_equal(o.seed.ratio_milli, 1250);
+	accepts(&o, "x --seed-ratio 0");
+	assert_true(o.seed.wanted && !o.seed.ratio_milli);
+	accepts(&o, "x --seed-time 30");
+	assert_true(o.seed.wanted);
+	assert_int_equal(o.seed.time_s, 1800);
+	accepts(&o, "x --idle-time 90s --max-up 10k --max-down 2M --max-uploads 4 --super-seed");
+	assert_true(o.seed.wanted && o.super_seed);
+	assert_int_equal(o.seed.idle_s, 90);
+	assert_int_equal(o.max_up, 10 << 10);
+	assert_int_equal(o.max_down, 2 << 20);
+	assert_int_equal(o.max_uploads, 4);
+	accepts(&o, "seed --max-up 0 --max-down 0 --max-uploads 0 x");
+	assert_true(!o.max_up && !o.max_down && !o.max_uploads);
+	refuses("get --super-seed x", "--super-seed goes with seed");
+	refuses("--max-up 1023 x", "--max-up: '1023' is not a rate from 1k");
+	refuses("--max-down 65G x", "--max-down: '65G'");
+	refuses("--max-up -1 x", "--max-up: '-1'");
+	refuses("--max-uploads 4097 x", "from 0 to 4096");
+	refuses("--seed-ratio 1,5 x", "--seed-ratio: '1,5'");
+	refuses("--seed-time 0 x", "--seed-time: '0' is not a time such as");
+	refuses("--idle-time soon x", "--idle-time: 'soon'");
+	refuses("show --seed-time 5 x", "--seed-time is not an option of show");
+}
+
+static void test_times_are_minutes_or_have_a_unit(void **state)
+{
+	static const char *const bad[] = { "", "0", "0s", "s", "-1", "+1", "1.5h", "1hh", "1 h", "1w", "366d", "31536001s", "525601", "99999999999999999999" };
+	uint32_t v;
+	size_t i;
+
+	(void)state;
+	assert_true(options_time("1", &v) && v == 60);
+	assert_true(options_time("1s", &v) && v == 1);
+	assert_true(options_time("5m", &v) && v == 300);
+	assert_true(options_time("2h", &v) && v == 7200);
+	assert_true(options_time("365d", &v) && v == 31536000);
+	assert_true(options_time("525600", &v) && v == 31536000);
+	for (i = 0; i < ARRAY_LEN(bad); i++)
+		if (options_time(bad[i], &v))
+			fail_msg("'%s' was taken for %u s", bad[i], v);
+}
+
+static void test_ratios_have_three_decimals_at_most(void **state)
+{
+	static const char *const bad[] = { "", ".", ".5", "1.", "1.0000", "-1", "+1", "1e3", "1000.001", "1001", "0x1", "1.-1", "1.5 ", "inf", "99999999999999999999" };
+	uint32_t v;
+	size_t i;
+
+	(void)state;
+	assert_true(options_ratio("0", &v) && v == 0);
+	assert_true(options_ratio("0.0", &v) && v == 0);
+	assert_true(options_ratio("1", &v) && v == 1000);
+	assert_true(options_ratio("1.5", &v) && v == 1500);
+	assert_true(options_ratio("0.05", &v) && v == 50);
+	assert_true(options_ratio("0.001", &v) && v == 1);
+	assert_true(options_ratio("1000", &v) && v == 1000000);
+	for (i = 0; i < ARRAY_LEN(bad); i++)
+		if (options_ratio(bad[i], &v))
+			fail_msg("'%s' was taken for %u", bad[i], v);
 }
 
 static void test_bad_values_are_named_in_one_line(void **state)
@@ -224,6 +303,9 @@ int main(void)
 		cmocka_unit_test(test_help_and_version_need_no_source),
 		cmocka_unit_test(test_every_option_is_in_the_help),
 		cmocka_unit_test(test_options_of_get_are_taken_with_their_values),
+		cmocka_unit_test(test_get_seeds_only_when_it_is_told_to_and_seed_always),
+		cmocka_unit_test(test_times_are_minutes_or_have_a_unit),
+		cmocka_unit_test(test_ratios_have_three_decimals_at_most),
 		cmocka_unit_test(test_bad_values_are_named_in_one_line),
 		cmocka_unit_test(test_counts_are_capped),
 		cmocka_unit_test(test_sizes_are_whole_and_1024_based),

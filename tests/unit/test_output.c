@@ -22,6 +22,7 @@ static int early_mkdirat(int at, const char *name, mode_t mode);
 #include "../../parent/screen.c"
 #include "../../parent/stream.c"
 #include "../../parent/state.c"
+#include "../../parent/seeding.c"
 #include "../../parent/text.c"
 
 #define TOTAL 1000u
@@ -395,6 +396,46 @@ static void test_the_final_name_is_only_read(void **state)
 	assert_false(exists("name.part"));
 }
 
+static void test_what_is_to_be_given_is_only_read(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	make_form("gift", true);
+	assert_int_equal(output_open_to_seed(&o, &options, &m, error, sizeof error), -1);
+	assert_non_null(strstr(error, "'gift' is not in '"));
+	assert_non_null(strstr(error, "'bulkhead get' downloads it"));
+	assert_int_equal(fstatat(dir, "gift.part", &st, 0), -1);
+	write_file("gift.part", TOTAL / 2);
+	assert_int_equal(output_open_to_seed(&o, &options, &m, error, sizeof error), 0);
+	assert_true(o.finished && o.incomplete);
+	assert_string_equal(output_name(&o), "gift.part");
+	assert_int_equal(fcntl(o.root, F_GETFL) & O_ACCMODE, O_RDONLY);
+	assert_int_equal(o.spill, -1);
+	output_close(&o);
+	write_file("gift", TOTAL);
+	assert_int_equal(output_open_to_seed(&o, &options, &m, error, sizeof error), 0);
+	assert_true(o.finished && !o.incomplete);
+	assert_string_equal(output_name(&o), "gift");
+	assert_int_equal(fcntl(o.root, F_GETFL) & O_ACCMODE, O_RDONLY);
+	output_close(&o);
+	assert_int_equal(unlinkat(dir, "gift", 0), 0);
+	write_file("gift", TOTAL + 1);
+	assert_int_equal(output_open_to_seed(&o, &options, &m, error, sizeof error), -1);
+	assert_non_null(strstr(error, "'gift' is longer than this download"));
+	assert_int_equal(o.root, -1);
+	assert_int_equal(unlinkat(dir, "gift", 0), 0);
+	assert_int_equal(symlinkat("gift.part", dir, "gift"), 0);
+	assert_int_equal(output_open_to_seed(&o, &options, &m, error, sizeof error), -1);
+	assert_non_null(strstr(error, "'gift' cannot be read as this download"));
+	assert_int_equal(unlinkat(dir, "gift", 0), 0);
+	assert_int_equal(mkdirat(dir, "gift", 0755), 0);
+	assert_int_equal(output_open_to_seed(&o, &options, &m, error, sizeof error), -1);
+	assert_non_null(strstr(error, "'gift' is no plain file"));
+	assert_int_equal(unlinkat(dir, "gift", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(dir, "gift.part", 0), 0);
+}
+
 static void test_an_unsafe_name_in_the_form_is_refused(void **state)
 {
 	(void)state;
@@ -445,6 +486,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_foreign_part_is_refused_and_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_set_id_part_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_final_name_is_only_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_to_be_given_is_only_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_an_unsafe_name_in_the_form_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_names_are_cut_at_a_character_with_the_info_hash, set_up, tear_down),
 	};

@@ -10,6 +10,7 @@
 #include "../../parent/options.c"
 #include "../../parent/screen.c"
 #include "../../parent/stream.c"
+#include "../../parent/seeding.c"
 #include "../../parent/text.c"
 
 static char out[65536];
@@ -182,6 +183,76 @@ static void test_a_hundred_percent_means_all_of_it(void **state)
 	assert_non_null(strstr(out, " 100% "));
 }
 
+static const char *formatted(const struct screen_row *r, uint32_t width)
+{
+	text_init(&t, out, sizeof out);
+	screen_format_row(&t, r, width, true);
+	return out;
+}
+
+static void test_a_download_that_gives_shows_what_it_gives(void **state)
+{
+	struct screen_row r = row();
+
+	(void)state;
+	r.uploaded = 25u << 20;
+	r.up_rate = 2048;
+	r.ratio_milli = 500;
+	assert_non_null(strstr(formatted(&r, 199), " pieces 50/100 up 2.00 KiB/s ratio 0.50"));
+	r.detail = true;
+	r.pieces_open = 7;
+	r.unchoked = 2;
+	r.interested = 3;
+	assert_non_null(strstr(formatted(&r, 199), " ratio 0.50 open 7 unchoked 2 interested 3"));
+	r.checking = true;
+	assert_null(strstr(formatted(&r, 199), "ratio"));
+}
+
+static void test_a_seed_shows_what_it_has_given_and_how_long_it_goes_on(void **state)
+{
+	struct screen_row r = row();
+	uint32_t width;
+
+	(void)state;
+	r.seeding = true;
+	r.uploaded = 3ull << 30;
+	r.up_rate = 1 << 20;
+	r.ratio_milli = 12345;
+	r.left_s = 90;
+	r.name_length = 6;
+	assert_string_equal(formatted(&r, 199), "a rath seeding up 1.00 MiB/s uploaded 3.00 GiB ratio 12.34 left 1m30s peers 3/20");
+	r.left_s = UINT64_MAX;
+	assert_null(strstr(formatted(&r, 199), "left"));
+	r.uploaded = r.up_rate = r.ratio_milli = r.left_s = UINT64_MAX - 1;
+	r.detail = true;
+	r.unchoked = r.interested = r.pieces_open = r.peers = r.peers_known = UINT32_MAX;
+	for (width = 1; width < 250; width++) {
+		(void)formatted(&r, width);
+		if (columns_of_text(out, t.length) > width)
+			fail_msg("%u columns: '%s'", width, out);
+	}
+	r.checking = true; /* diskproc was started again */
+	assert_non_null(strstr(formatted(&r, 250), "% checking "));
+}
+
+static void test_several_are_a_seed_only_when_all_of_them_are(void **state)
+{
+	struct screen_row rows[2] = { row(), row() }, all;
+	char name[40];
+
+	(void)state;
+	rows[0].seeding = true;
+	rows[0].uploaded = 100u << 20;
+	rows[0].up_rate = 5;
+	all = sum_of(rows, 2, name, sizeof name);
+	assert_false(all.seeding);
+	assert_int_equal(all.ratio_milli, 1000);
+	rows[1].seeding = true;
+	all = sum_of(rows, 2, name, sizeof name);
+	assert_true(all.seeding);
+	assert_non_null(strstr(formatted(&all, 199), "2 downloads seeding up 5 B/s uploaded 100 MiB ratio 1.00 peers 6/40"));
+}
+
 /* Runs what is printed between begin and end with stdout in a pipe. */
 static int saved_out, ends[2];
 
@@ -280,6 +351,9 @@ int main(void)
 		cmocka_unit_test(test_the_progress_line_fits_any_width),
 		cmocka_unit_test(test_a_hostile_name_neither_breaks_the_line_nor_the_width),
 		cmocka_unit_test(test_a_hundred_percent_means_all_of_it),
+		cmocka_unit_test(test_a_download_that_gives_shows_what_it_gives),
+		cmocka_unit_test(test_a_seed_shows_what_it_has_given_and_how_long_it_goes_on),
+		cmocka_unit_test(test_several_are_a_seed_only_when_all_of_them_are),
 		cmocka_unit_test(test_json_events_are_one_line_each),
 		cmocka_unit_test(test_the_longest_json_line_fits),
 		cmocka_unit_test(test_without_json_no_event_is_printed),
