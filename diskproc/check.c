@@ -3,11 +3,17 @@
  */
 #include "check.h"
 
+#include "sha1_lanes.h"
+
 void check_init(struct check *c, const struct metainfo *m, uint32_t threads)
 {
+	uint32_t length = max_u32(m->h->piece_length, 1);
+
 	memset(c, 0, sizeof *c);
 	c->ahead = min_u32(2 * max_u32(threads, 1), CHECK_AHEAD);
-	c->per_job = max_u32(1, min_u32(CHECK_BYTES / max_u32(m->h->piece_length, 1), CHECK_MAX_PIECES));
+	/* At least as many as are hashed side by side, unless that is a great many bytes. */
+	c->per_job = max_u32(CHECK_BYTES / length, min_u32(SHA1_LANES, CHECK_BYTES_MOST / length));
+	c->per_job = max_u32(1, min_u32(c->per_job, CHECK_MAX_PIECES));
 }
 
 void check_more(struct check *c, struct store *s, struct pool *pool, bool stop)

@@ -186,11 +186,11 @@ static void checked(struct disk *d)
 	d->progress_due = true;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->options.read_only && !all) {
-		storage_failed(d, &(struct fault){ DISK_ACT_FOREIGN, 0, UINT32_MAX });
+		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .error = 0, .file = UINT32_MAX });
 		return;
 	}
 	if (!all && missing_bytes(d) > files_space(d->files)) {
-		storage_failed(d, &(struct fault){ DISK_ACT_SPACE, ENOSPC, UINT32_MAX });
+		storage_failed(d, &(struct fault){ .act = DISK_ACT_SPACE, .error = ENOSPC, .file = UINT32_MAX });
 		return;
 	}
 	d->stage = STAGE_RUN;

@@ -5,13 +5,16 @@
  * in the list from the last used to the first; entry.slot - 1 is the file's
  * handle or 0 when it is closed.  No more handles than max_open, but always
  * one for each worker, so that whoever needs one finds one without refs.
+ * Every file that was opened to be written is in the bucket of its inode, so
+ * that a second one with the same inode is found: a file system that takes two
+ * names of the torrent for one (in upper and lower case, or composed otherwise)
+ * would have one file written over the other.
  */
 #include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
@@ -19,11 +22,14 @@ enum {
 	ENTRY_KNOWN = 1,  /* made or accepted in this run: must be there from now on */
 	ENTRY_DIRTY = 2,  /* written, or left by an earlier run, and not synced */
 	ENTRY_ABSENT = 4, /* was looked for and is not there */
+	ENTRY_DEVICE2 = 8, /* of the inode: it is on the other device */
 };
 
 struct entry {
 	uint16_t slot;
 	uint8_t state;
+	uint32_t next;  /* in its bucket, file + 1; 0 at the end */
+	uint64_t inode; /* once it is in a bucket */
 };
 
 struct handle {
@@ -42,6 +48,8 @@ struct files {
 	struct fault broken; /* the single file is not what it must be */
 	pthread_mutex_t lock;
 	struct entry *entries;  /* one for each file */
+	uint32_t *buckets;      /* by inode: the first file + 1, or 0; a power of two of them */
+	uint32_t bucket_mask;
 	struct handle *handles;
 	uint32_t handle_count, used;
 	uint32_t newest, oldest;
@@ -51,14 +59,15 @@ struct files {
 /* The one file: taken as it is, with its length set. */
 static void accept_single(struct files *f)
 {
-	uint64_t size, length = f->m->h->total_length;
+	uint64_t length = f->m->h->total_length;
+	struct stat st;
 
-	if (place_check(&f->place, f->single, !f->read_only, &size, &f->broken) < 0) {
+	if (place_check(&f->place, f->single, !f->read_only, &st, &f->broken) < 0) {
 		f->broken.file = 0;
 		return;
 	}
-	if (!f->read_only && size != length && ftruncate(f->single, (off_t)length) < 0)
-		f->broken = (struct fault){ DISK_ACT_SIZE, errno, 0 };
+	if (!f->read_only && (uint64_t)st.st_size != length && ftruncate(f->single, (off_t)length) < 0)
+		f->broken = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 	f->entries[0].state = ENTRY_KNOWN | ENTRY_DIRTY;
 }
 
@@ -76,6 +85,9 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	f->handle_count = min_u32(max_u32(o->max_open, o->threads + 2), FILES_MAX_OPEN);
 	pthread_mutex_init(&f->lock, NULL);
 	f->entries = must_calloc(m->h->file_count, sizeof *f->entries);
+	while (f->bucket_mask < m->h->file_count)
+		f->bucket_mask = 2 * f->bucket_mask + 1;
+	f->buckets = must_calloc((size_t)f->bucket_mask + 1, sizeof *f->buckets);
 	f->handles = must_calloc(f->handle_count, sizeof *f->handles);
 	if (place_init(&f->place, o->single >= 0 ? o->single : o->root) < 0)
 		bug("fstat of the root: errno %d", errno);
@@ -95,6 +107,7 @@ void files_free(struct files *f)
 			close(f->handles[i].fd);
 	pthread_mutex_destroy(&f->lock);
 	free(f->handles);
+	free(f->buckets);
 	free(f->entries);
 	free(f);
 }
@@ -150,16 +163,65 @@ static uint32_t free_handle(struct files *f)
 	return i;
 }
 
+/* The file that has this inode, or NONE. */
+static uint32_t owner_of(const struct files *f, const struct stat *st)
+{
+	bool device2 = st->st_dev != f->place.device;
+	uint32_t i;
+
+	for (i = f->buckets[st->st_ino & f->bucket_mask]; i; i = f->entries[i - 1].next)
+		if (f->entries[i - 1].inode == st->st_ino && !!(f->entries[i - 1].state & ENTRY_DEVICE2) == device2)
+			return i - 1;
+	return NONE;
+}
+
+/* The inode is this file's from now on, unless it is another's. */
+static int own_inode(struct files *f, uint32_t file, const struct stat *st, struct fault *fault)
+{
+	uint32_t owner = owner_of(f, st), *bucket = &f->buckets[st->st_ino & f->bucket_mask];
+	struct entry *e = &f->entries[file];
+
+	if (owner != NONE && owner != file) {
+		*fault = (struct fault){ DISK_ACT_SAME, EEXIST, file, owner };
+		return -1;
+	}
+	if (owner == NONE) {
+		e->inode = st->st_ino;
+		e->state = (uint8_t)(e->state | (st->st_dev != f->place.device ? ENTRY_DEVICE2 : 0));
+		e->next = *bucket;
+		*bucket = file + 1;
+	}
+	return 0;
+}
+
+/* A file was not to be there, and something is: another one of the torrent? */
+static void name_owner(struct files *f, uint32_t file, struct fault *fault)
+{
+	struct fault ignored;
+	struct stat st;
+	int fd = place_open(&f->place, path_of(f, file), PLACE_READ, &ignored);
+
+	if (fd < 0)
+		return;
+	if (fd_stat(fd, &st) == 0 && owner_of(f, &st) != NONE)
+		*fault = (struct fault){ DISK_ACT_SAME, EEXIST, file, owner_of(f, &st) };
+	close(fd);
+}
+
 /* What was opened: is it ours, and has it its length? */
 static int accept_file(struct files *f, uint32_t file, int fd, bool made, struct fault *fault)
 {
 	uint64_t length = metainfo_files(f->m)[file].length, size;
 	struct entry *e = &f->entries[file];
+	struct stat st;
 
-	if (place_check(&f->place, fd, !f->read_only, &size, fault) < 0)
+	if (place_check(&f->place, fd, !f->read_only, &st, fault) < 0)
 		return -1;
 	if (f->read_only)
 		return 0;
+	if (!(e->state & ENTRY_KNOWN) && own_inode(f, file, &st, fault) < 0)
+		return -1;
+	size = (uint64_t)st.st_size;
 	if (e->state & ENTRY_KNOWN && size != length) {
 		/* Somebody else changed it while we worked. */
 		*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = ESTALE };
@@ -194,6 +256,8 @@ static int open_file(struct files *f, uint32_t file, enum files_want want, struc
 		}
 		fd = place_open(&f->place, path_of(f, file), PLACE_CREATE, fault);
 		made = true;
+		if (fd < 0 && fault->error == EEXIST)
+			name_owner(f, file, fault);
 	}
 	if (fd < 0)
 		goto fail;
@@ -290,7 +354,7 @@ int files_audit(struct files *f, struct fault *fault)
 		if (fd < 0 && fault->act)
 			return -1;
 		if (fd < 0 || fd_stat(fd, &st) < 0 || (uint64_t)st.st_size != row[i].length) {
-			*fault = (struct fault){ DISK_ACT_FOREIGN, fd < 0 ? ENOENT : EINVAL, i };
+			*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = fd < 0 ? ENOENT : EINVAL, .file = i };
 			if (fd >= 0)
 				files_put(f, i);
 			return -1;
@@ -342,12 +406,12 @@ int files_sync(struct files *f, struct fault *fault)
 		fd = files_get(f, i, FILES_READ, fault);
 		if (fd < 0) {
 			if (!fault->act)
-				*fault = (struct fault){ DISK_ACT_SYNC, ENOENT, i };
+				*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = ENOENT, .file = i };
 			return -1;
 		}
 		r = fdatasync(fd);
 		if (r < 0)
-			*fault = (struct fault){ DISK_ACT_SYNC, errno, i };
+			*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = errno, .file = i };
 		files_put(f, i);
 		if (r < 0)
 			return -1;

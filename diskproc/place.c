@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME_BYTES 256u /* a component of at most 255 bytes */
@@ -95,19 +94,16 @@ int place_open(const struct place *p, const char *path, enum place_how how, stru
 	return fd;
 }
 
-int place_check(const struct place *p, int fd, bool alone, uint64_t *size, struct fault *fault)
+int place_check(const struct place *p, int fd, bool alone, struct stat *st, struct fault *fault)
 {
-	struct stat st;
-
-	if (fd_stat(fd, &st) < 0)
+	if (fd_stat(fd, st) < 0)
 		return fault_set(fault, DISK_ACT_OPEN, errno);
-	if (!S_ISREG(st.st_mode))
-		return fault_set(fault, DISK_ACT_FOREIGN, S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
-	if (alone && st.st_nlink != 1)
+	if (!S_ISREG(st->st_mode))
+		return fault_set(fault, DISK_ACT_FOREIGN, S_ISDIR(st->st_mode) ? EISDIR : EINVAL);
+	if (alone && st->st_nlink != 1)
 		return fault_set(fault, DISK_ACT_FOREIGN, EMLINK);
-	if (st.st_dev != p->device && st.st_dev != p->device2)
+	if (st->st_dev != p->device && st->st_dev != p->device2)
 		return fault_set(fault, DISK_ACT_FOREIGN, EXDEV);
-	*size = (uint64_t)st.st_size;
 	return 0;
 }
 

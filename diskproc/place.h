@@ -8,7 +8,7 @@
 #ifndef DISKPROC_PLACE_H
 #define DISKPROC_PLACE_H
 
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "messages.h"
 
@@ -17,6 +17,7 @@ struct fault {
 	uint32_t act; /* enum disk_act; 0: none */
 	int32_t error;
 	uint32_t file; /* UINT32_MAX: none */
+	uint32_t other; /* DISK_ACT_SAME: the file that it is as well */
 };
 
 enum place_how {
@@ -44,9 +45,9 @@ int place_open(const struct place *p, const char *path, enum place_how how, stru
 
 /*
  * Checks what an open file is: regular, on our device, and with one name when
- * `alone`.  0 and its size, or -1 and DISK_ACT_FOREIGN.
+ * `alone`.  0 and *st, or -1 and DISK_ACT_FOREIGN.
  */
-int place_check(const struct place *p, int fd, bool alone, uint64_t *size, struct fault *fault) MUST_CHECK;
+int place_check(const struct place *p, int fd, bool alone, struct stat *st, struct fault *fault) MUST_CHECK;
 
 /* fsync of the directories of `path` that do not also lead to `before` (the path done last; "" at first). */
 int place_sync_dirs(const struct place *p, const char *path, const char *before, struct fault *fault) MUST_CHECK;

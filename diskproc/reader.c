@@ -4,6 +4,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,8 +41,8 @@ void reader_init(struct work *w)
 
 enum part { PART_READ, PART_MISSING, PART_FAULT };
 
-/* Hashes one span of a file. */
-static enum part read_span(struct work *w, struct work_thread *t, const struct span *s, struct fault *fault)
+/* Reads one span of a file, whole. */
+static enum part read_span(struct work *w, const struct span *s, uint8_t *out, struct fault *fault)
 {
 	int fd = files_get(w->files, s->file, FILES_READ, fault);
 	enum part result = PART_READ;
@@ -50,12 +51,12 @@ static enum part read_span(struct work *w, struct work_thread *t, const struct s
 	if (fd < 0)
 		return fault->act ? PART_FAULT : PART_MISSING;
 	while (at < s->length) {
-		ssize_t n = pread(fd, t->chunk, (size_t)min_u64(READER_CHUNK, s->length - at), (off_t)(s->offset + at));
+		ssize_t n = pread(fd, out + at, (size_t)(s->length - at), (off_t)(s->offset + at));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			*fault = (struct fault){ DISK_ACT_READ, errno, s->file };
+			*fault = (struct fault){ .act = DISK_ACT_READ, .error = errno, .file = s->file };
 			result = PART_FAULT;
 			break;
 		}
@@ -63,11 +64,49 @@ static enum part read_span(struct work *w, struct work_thread *t, const struct s
 			result = PART_MISSING;
 			break;
 		}
-		update(t->hash, t->chunk, (size_t)n);
 		at += (uint64_t)n;
 	}
 	files_put(w->files, s->file);
 	return result;
+}
+
+/* Bytes [at, at + bytes) of a piece. */
+static enum part read_part(struct work *w, uint32_t piece, uint32_t at, uint32_t bytes, uint8_t *out, struct fault *fault)
+{
+	struct layout_walk walk;
+	struct span s;
+
+	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece) + at, bytes);
+	while (layout_next(&walk, &s)) {
+		enum part r = PART_READ;
+
+		if (s.pad)
+			memset(out, 0, (size_t)s.length);
+		else
+			r = read_span(w, &s, out, fault);
+		if (r != PART_READ)
+			return r;
+		out += s.length;
+	}
+	return PART_READ;
+}
+
+/* The kernel may fetch all of it in its own order while the first bytes are hashed.  Only a hint. */
+static void read_ahead(struct work *w, uint32_t piece, uint32_t bytes)
+{
+	struct layout_walk walk;
+	struct span s;
+
+	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece), bytes);
+	while (layout_next(&walk, &s)) {
+		struct fault none = { 0 };
+		int fd = s.pad ? -1 : files_get(w->files, s.file, FILES_READ, &none);
+
+		if (fd < 0)
+			continue;
+		(void)posix_fadvise(fd, (off_t)s.offset, (off_t)s.length, POSIX_FADV_WILLNEED);
+		files_put(w->files, s.file);
+	}
 }
 
 /* Whether the span is a hole from end to end, as far as the file system tells. */
@@ -112,34 +151,19 @@ static enum part piece_is_hole(struct work *w, uint32_t piece, uint32_t bytes, b
 /* PART_READ with *good: it is there and its hash matches. */
 static enum part check_piece(struct work *w, struct work_thread *t, uint32_t piece, bool *good, struct fault *fault)
 {
-	uint32_t bytes = metainfo_piece_bytes(w->m, piece);
-	struct layout_walk walk;
+	uint32_t bytes = metainfo_piece_bytes(w->m, piece), at, part;
 	uint8_t digest[20];
-	struct span s;
 
 	*good = false;
-	if (w->has_zero_hash && bytes == w->m->h->piece_length && atomic_load(&w->holes)) {
-		bool hole;
-		enum part r = piece_is_hole(w, piece, bytes, &hole, fault);
-
-		if (r != PART_READ)
-			return r;
-		if (hole) {
-			*good = !memcmp(w->zero_hash, metainfo_hash(w->m, piece), sizeof w->zero_hash);
-			return PART_READ;
-		}
-	}
 	work_hash_start(w, t->hash);
-	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece), bytes);
-	while (layout_next(&walk, &s)) {
-		enum part r = PART_READ;
+	for (at = 0; at < bytes; at += part) {
+		enum part r;
 
-		if (s.pad)
-			update_zeros(t->hash, s.length);
-		else
-			r = read_span(w, t, &s, fault);
+		part = min_u32(READER_CHUNK, bytes - at);
+		r = read_part(w, piece, at, part, t->chunk, fault);
 		if (r != PART_READ)
 			return r;
+		update(t->hash, t->chunk, part);
 	}
 	if (!EVP_DigestFinal_ex(t->hash, digest, NULL))
 		bug("digest final");
@@ -147,20 +171,97 @@ static enum part check_piece(struct work *w, struct work_thread *t, uint32_t pie
 	return PART_READ;
 }
 
+/* Pieces that are read: holes are judged without. */
+struct group {
+	uint32_t count;
+	uint32_t piece[SHA1_LANES];
+	bool missing[SHA1_LANES]; /* a part of it is not there: what its lane hashes is not looked at */
+};
+
+/* All of full length, side by side.  False: a fault. */
+static bool check_together(struct work *w, struct work_thread *t, struct group *g, struct job *j)
+{
+	uint32_t bytes = w->m->h->piece_length, at = 0, i, part;
+	const uint8_t *data[SHA1_LANES];
+	uint8_t digest[SHA1_LANES][20];
+	struct sha1_lanes lanes;
+
+	for (i = 0; i < g->count; i++) {
+		data[i] = t->chunk + i * READER_PART;
+		read_ahead(w, g->piece[i], bytes);
+	}
+	sha1_lanes_begin(&lanes);
+	do {
+		part = min_u32(READER_PART, bytes - at);
+		for (i = 0; i < g->count; i++) {
+			enum part r = g->missing[i] ? PART_MISSING : read_part(w, g->piece[i], at, part, t->chunk + i * READER_PART, &j->fault);
+
+			if (r == PART_FAULT)
+				return false;
+			g->missing[i] = r == PART_MISSING;
+		}
+		at += part;
+		if (at < bytes)
+			sha1_lanes_more(&lanes, data, g->count, part);
+		else
+			sha1_lanes_end(&lanes, data, g->count, part, digest);
+	} while (at < bytes && !atomic_load(&w->stop));
+	for (i = 0; i < g->count && at == bytes; i++)
+		if (!g->missing[i] && !memcmp(digest[i], metainfo_hash(w->m, g->piece[i]), 20))
+			j->found[(g->piece[i] - j->piece) / 64] |= 1ull << (g->piece[i] - j->piece) % 64;
+	return true;
+}
+
+/* False: a fault. */
+static bool check_group(struct work *w, struct work_thread *t, struct group *g, struct job *j)
+{
+	uint32_t i, count = g->count;
+	bool good;
+
+	if (w->lanes && count >= SHA1_LANES_LEAST)
+		return check_together(w, t, g, j);
+	for (i = 0; i < count && !atomic_load(&w->stop); i++) {
+		if (check_piece(w, t, g->piece[i], &good, &j->fault) == PART_FAULT)
+			return false;
+		if (good)
+			j->found[(g->piece[i] - j->piece) / 64] |= 1ull << (g->piece[i] - j->piece) % 64;
+	}
+	return true;
+}
+
 void reader_check(struct work *w, uint32_t worker, struct job *j)
 {
 	struct work_thread *t = &w->thread[worker];
+	struct group g = { 0 };
 	uint32_t i;
 
 	memset(j->found, 0, sizeof j->found);
 	if (!t->chunk)
 		t->chunk = must_alloc(READER_CHUNK);
 	for (i = 0; i < j->pieces && !atomic_load(&w->stop); i++) {
-		bool good;
+		uint32_t piece = j->piece + i, bytes = metainfo_piece_bytes(w->m, piece);
+		bool full = bytes == w->m->h->piece_length, hole = false;
 
-		if (check_piece(w, t, j->piece + i, &good, &j->fault) == PART_FAULT)
-			return;
-		if (good)
-			j->found[i / 64] |= 1ull << i % 64;
+		if (full && w->has_zero_hash && atomic_load(&w->holes)) {
+			enum part r = piece_is_hole(w, piece, bytes, &hole, &j->fault);
+
+			if (r == PART_FAULT)
+				return;
+			if (r == PART_MISSING)
+				continue;
+			if (hole && !memcmp(w->zero_hash, metainfo_hash(w->m, piece), sizeof w->zero_hash))
+				j->found[i / 64] |= 1ull << i % 64;
+		}
+		if (hole)
+			continue;
+		/* The last piece is shorter: alone. */
+		if ((g.count == SHA1_LANES || !full) && g.count) {
+			if (!check_group(w, t, &g, j))
+				return;
+			g = (struct group){ 0 };
+		}
+		g.piece[g.count++] = piece;
 	}
+	if (g.count)
+		(void)check_group(w, t, &g, j);
 }

@@ -4,9 +4,11 @@
 #ifndef DISKPROC_READER_H
 #define DISKPROC_READER_H
 
+#include "sha1_lanes.h"
 #include "work.h"
 
-#define READER_CHUNK (256u << 10) /* read at once: stays in the cache until it is hashed */
+#define READER_CHUNK (1u << 20)        /* read at once: stays in the cache until it is hashed */
+#define READER_PART (READER_CHUNK / SHA1_LANES) /* of each piece, where sixteen are read side by side */
 
 /* Checks the pieces of the job and sets their bits in found[].  A file that is not there is no fault; what cannot be read is. */
 void reader_check(struct work *w, uint32_t worker, struct job *j);

@@ -139,7 +139,7 @@ static void move_spill(struct work *w, struct job *j)
 	else
 		r = spill_read(w->spill_fd, length, j->region, j->buffer, j->bytes, j->blocks);
 	if (r < 0)
-		j->fault = (struct fault){ DISK_ACT_SPILL, errno, UINT32_MAX };
+		j->fault = (struct fault){ .act = DISK_ACT_SPILL, .error = errno, .file = UINT32_MAX };
 }
 
 void work_run(void *self, uint32_t worker, struct pool_job *list)

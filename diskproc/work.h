@@ -26,7 +26,8 @@ enum job_kind {
 };
 
 #define CHECK_MAX_PIECES 256u /* in one JOB_CHECK */
-#define CHECK_BYTES (4u << 20) /* so much in one JOB_CHECK, or one piece */
+#define CHECK_BYTES (4u << 20) /* so much in one JOB_CHECK, or SHA1_LANES pieces of CHECK_BYTES_MOST together, or one piece */
+#define CHECK_BYTES_MOST (64u << 20)
 
 struct job {
 	struct pool_job link; /* first */
@@ -63,7 +64,7 @@ struct work {
 	bool has_zero_hash;
 	struct work_thread {
 		EVP_MD_CTX *hash;
-		uint8_t *chunk; /* CHECK_CHUNK bytes, while checking; owned by its worker */
+		uint8_t *chunk; /* READER_CHUNK bytes, while checking; owned by its worker */
 	} thread[POOL_MAX_THREADS + 1];
 };
 

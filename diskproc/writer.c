@@ -55,7 +55,7 @@ static void run_flush(struct work *w, struct run *r)
 	fd = files_get(w->files, r->file, FILES_WRITE, &fault);
 	if (fd >= 0) {
 		if (write_all(fd, r->part, (int)r->parts, r->offset) < 0)
-			fault = (struct fault){ DISK_ACT_WRITE, errno, r->file };
+			fault = (struct fault){ .act = DISK_ACT_WRITE, .error = errno, .file = r->file };
 		files_wrote(w->files, r->file);
 		files_put(w->files, r->file);
 	}

@@ -239,9 +239,21 @@ struct msg_disk_error {
 	uint32_t act;   /* enum disk_act */
 	int32_t error;  /* errno */
 	uint32_t file;  /* index in the normal form, UINT32_MAX: none */
-	uint32_t spare;
+	uint32_t other; /* DISK_ACT_SAME: the second one; otherwise 0 */
 };
-enum disk_act { DISK_ACT_OPEN = 1, DISK_ACT_MKDIR, DISK_ACT_READ, DISK_ACT_WRITE, DISK_ACT_SYNC, DISK_ACT_SIZE, DISK_ACT_SPACE, DISK_ACT_SPILL, DISK_ACT_FOREIGN, DISK_ACTS };
+enum disk_act {
+	DISK_ACT_OPEN = 1,
+	DISK_ACT_MKDIR,
+	DISK_ACT_READ,
+	DISK_ACT_WRITE,
+	DISK_ACT_SYNC,
+	DISK_ACT_SIZE,
+	DISK_ACT_SPACE,
+	DISK_ACT_SPILL,
+	DISK_ACT_FOREIGN,
+	DISK_ACT_SAME, /* two files of the torrent are one on this file system, which folds their names */
+	DISK_ACTS
+};
 
 /* ---- parent -> netproc ---- */
 struct msg_peer_add { struct net_addr addr; }; /* --peer */

@@ -118,10 +118,12 @@ const struct policy_row policy_rows[] = {
 	/* ---- files ---- */
 	ALLOW(ALL & ~NETPROC & ~DIALER, fstat, "sizes, by descriptor"),
 	ALLOW(DISKPROC | RESOLVER, pread64, "what is there, what was spilled; the loader"),
+	ALLOW(DISKPROC, fadvise64, "what is checked next is fetched while this is hashed", IS(3, POSIX_FADV_WILLNEED)),
 	ALLOW(DISKPROC, pwrite64, "a piece, or a part of it that is to be spilled"),
+	ALLOW(PARENT, pwrite64, "the totals, in place, into the record of the download"),
 	ALLOW(DISKPROC, pwritev, "a piece with padding"),
 	ALLOW(DISKPROC, ftruncate, "a file has its length before its first byte"),
-	ALLOW(DISKPROC | PARENT, fsync, "a piece is recorded only after it"),
+	ALLOW(DISKPROC | PARENT, fsync, "a piece is recorded only after it; the output directory, the record"),
 	ALLOW(DISKPROC, fdatasync, "a piece is recorded only after it"),
 	ALLOW(DISKPROC, fstatfs, "space that is left"),
 	ALLOW(RESOLVER, lseek, "libc's streams"),

@@ -5,17 +5,13 @@
 
 #include "common.h"
 
-#define CHUNK 64u /* bytes that one round of compression takes */
+#define CHUNK SHA1_LANES_CHUNK /* bytes that one round of compression takes */
 
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw")))
-
-struct state {
-	__m512i h[5];
-};
 
 bool sha1_lanes_usable(void)
 {
@@ -79,9 +75,10 @@ TARGET static inline void load_words(__m512i w[16], const uint8_t *const p[SHA1_
 	} while (0)
 
 /* bytes: a multiple of CHUNK. */
-TARGET static void compress(struct state *s, const uint8_t *const p[SHA1_LANES], size_t bytes)
+TARGET static void compress(struct sha1_lanes *s, const uint8_t *const p[SHA1_LANES], size_t bytes)
 {
-	__m512i a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3], e = s->h[4];
+	__m512i a = _mm512_loadu_si512(s->h[0]), b = _mm512_loadu_si512(s->h[1]), c = _mm512_loadu_si512(s->h[2]);
+	__m512i d = _mm512_loadu_si512(s->h[3]), e = _mm512_loadu_si512(s->h[4]);
 	size_t at;
 	int i;
 
@@ -107,43 +104,56 @@ TARGET static void compress(struct state *s, const uint8_t *const p[SHA1_LANES],
 		d = _mm512_add_epi32(d, d0);
 		e = _mm512_add_epi32(e, e0);
 	}
-	s->h[0] = a;
-	s->h[1] = b;
-	s->h[2] = c;
-	s->h[3] = d;
-	s->h[4] = e;
+	_mm512_storeu_si512(s->h[0], a);
+	_mm512_storeu_si512(s->h[1], b);
+	_mm512_storeu_si512(s->h[2], c);
+	_mm512_storeu_si512(s->h[3], d);
+	_mm512_storeu_si512(s->h[4], e);
 }
 
-TARGET void sha1_lanes(const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20])
+/* Lanes without a message do the first one's work again. */
+static void spread(const uint8_t *p[SHA1_LANES], const uint8_t *const data[], uint32_t count)
 {
-	static const uint32_t start[5] = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 };
-	const uint8_t *p[SHA1_LANES];
-	uint8_t tail[SHA1_LANES][2 * CHUNK];
-	size_t whole = bytes / CHUNK * CHUNK, rest = bytes - whole, padded = rest < CHUNK - 8 ? CHUNK : 2 * CHUNK;
-	uint32_t words[16], i, k;
-	struct state s;
+	uint32_t i;
 
 	if (count < 1 || count > SHA1_LANES)
 		bug("%u lanes", count);
-	for (i = 0; i < 5; i++)
-		s.h[i] = _mm512_set1_epi32((int)start[i]);
-	for (i = 0; i < SHA1_LANES; i++) /* lanes without a message do the first one's work again */
+	for (i = 0; i < SHA1_LANES; i++)
 		p[i] = data[i < count ? i : 0];
-	compress(&s, p, whole);
+}
+
+void sha1_lanes_more(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes)
+{
+	const uint8_t *p[SHA1_LANES];
+
+	if (bytes % CHUNK)
+		bug("a part of %zu bytes", bytes);
+	spread(p, data, count);
+	compress(s, p, bytes);
+	s->bytes += bytes;
+}
+
+void sha1_lanes_end(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20])
+{
+	const uint8_t *p[SHA1_LANES];
+	uint8_t tail[SHA1_LANES][2 * CHUNK];
+	size_t whole = bytes / CHUNK * CHUNK, rest = bytes - whole, padded = rest < CHUNK - 8 ? CHUNK : 2 * CHUNK;
+	uint32_t i, k;
+
+	spread(p, data, count);
+	compress(s, p, whole);
 	/* The end of each message, a bit, zeros, the length in bits. */
 	memset(tail, 0, sizeof tail);
 	for (i = 0; i < SHA1_LANES; i++) {
 		memcpy(tail[i], p[i] + whole, rest);
 		tail[i][rest] = 0x80;
-		put_be64(tail[i] + padded - 8, (uint64_t)bytes * 8);
+		put_be64(tail[i] + padded - 8, (s->bytes + bytes) * 8);
 		p[i] = tail[i];
 	}
-	compress(&s, p, padded);
-	for (k = 0; k < 5; k++) {
-		_mm512_storeu_si512(words, s.h[k]);
-		for (i = 0; i < count; i++)
-			put_be32(digest[i] + 4 * k, words[i]);
-	}
+	compress(s, p, padded);
+	for (i = 0; i < count; i++)
+		for (k = 0; k < 5; k++)
+			put_be32(digest[i] + 4 * k, s->h[k][i]);
 }
 
 #else
@@ -153,9 +163,33 @@ bool sha1_lanes_usable(void)
 	return false;
 }
 
-void sha1_lanes(const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20])
+void sha1_lanes_more(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes)
 {
-	bug("%u lanes of %zu bytes, %p, %p", count, bytes, (const void *)data, (const void *)digest);
+	bug("%u lanes of %zu bytes, %p, %p", count, bytes, (const void *)data, (const void *)s);
+}
+
+void sha1_lanes_end(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20])
+{
+	bug("%u lanes of %zu bytes, %p, %p, %p", count, bytes, (const void *)data, (const void *)s, (const void *)digest);
 }
 
 #endif
+
+void sha1_lanes_begin(struct sha1_lanes *s)
+{
+	static const uint32_t start[5] = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 };
+	uint32_t i, k;
+
+	for (k = 0; k < 5; k++)
+		for (i = 0; i < SHA1_LANES; i++)
+			s->h[k][i] = start[k];
+	s->bytes = 0;
+}
+
+void sha1_lanes(const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20])
+{
+	struct sha1_lanes s;
+
+	sha1_lanes_begin(&s);
+	sha1_lanes_end(&s, data, count, bytes, digest);
+}

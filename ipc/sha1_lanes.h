@@ -27,4 +27,17 @@ bool sha1_lanes_usable(void);
 /* digest[i] = SHA-1(data[i][0..bytes)), for 1 <= count <= SHA1_LANES.  Only where sha1_lanes_usable(). */
 void sha1_lanes(const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20]);
 
+/* The same in steps: begin, then any number of parts whose length is a multiple of SHA1_LANES_CHUNK, then end with the rest. */
+#define SHA1_LANES_CHUNK 64u
+
+struct sha1_lanes {
+	uint32_t h[5][SHA1_LANES]; /* word k of message i */
+	uint64_t bytes;            /* of each message so far */
+};
+
+void sha1_lanes_begin(struct sha1_lanes *s);
+void sha1_lanes_more(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes);
+/* bytes: the rest, of any length. */
+void sha1_lanes_end(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20]);
+
 #endif

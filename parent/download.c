@@ -416,8 +416,11 @@ static void advance_finishing(struct download *d)
 				child_kill(&d->child[i], NULL);
 	for (i = 0; i < ROLE_COUNT; i++)
 		left += d->child[i].state != CHILD_NONE;
-	if (!left)
-		d->state = DOWNLOAD_ENDED;
+	if (left)
+		return;
+	d->state = DOWNLOAD_ENDED;
+	if (state_end(&d->out.state, 0, d->received_before + d->net.received_bytes, d->status == STATUS_COMPLETE) < 0)
+		screen_warn("%s: cannot write its record: %s", d->name, strerror(errno));
 }
 
 void download_advance(struct download *d)

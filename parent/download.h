@@ -42,6 +42,7 @@ struct context {
 	const struct options *o;
 	struct launcher launcher;
 	int dir;        /* the output directory; -1 for show */
+	int states;     /* the state directory, until the walls are up; -1 */
 	int ca;         /* certificate authorities; -1 */
 	bool locked;    /* the parent's own walls are up: GO may be said */
 	bool root;      /* started as root */

@@ -7,6 +7,8 @@
  */
 #include "hear.h"
 
+#include <errno.h>
+
 #include "feed.h"
 #include "inspecting.h"
 #include "peers.h"
@@ -123,30 +125,42 @@ static int on_disk_complete(void *self, const void *message, int fd)
 	return 0;
 }
 
+static void path_of(const struct download *d, uint32_t file, char *out, size_t room)
+{
+	struct metainfo_text t = metainfo_files(&d->m)[file].path;
+
+	screen_safe(out, room, metainfo_str(&d->m, t), t.length);
+}
+
 static int on_disk_error(void *self, const void *message, int fd)
 {
 	static const char *const acts[DISK_ACTS] = {
 		[DISK_ACT_OPEN] = "cannot open",	 [DISK_ACT_MKDIR] = "cannot make the directory of", [DISK_ACT_READ] = "cannot read",
 		[DISK_ACT_WRITE] = "cannot write",	 [DISK_ACT_SYNC] = "cannot sync",		    [DISK_ACT_SIZE] = "cannot set the size of",
 		[DISK_ACT_SPACE] = "no space for",	 [DISK_ACT_SPILL] = "cannot use the spill file of", [DISK_ACT_FOREIGN] = "will not touch",
+		[DISK_ACT_SAME] = "will not write",
 	};
 	const struct msg_disk_error *m = message;
 	struct download *d = download_of(self);
 	const char *root = d->out.finished ? d->out.name : d->out.part, *why = strerror(m->error);
-	char path[1200];
+	char path[1200], other[500], same[1000];
 	bool one = m->file != UINT32_MAX && !d->out.single;
 
 	(void)fd;
 	if (m->act < DISK_ACT_OPEN || m->act >= DISK_ACTS || (m->file != UINT32_MAX && m->file >= d->m.h->file_count))
 		return -1;
+	if (m->act == DISK_ACT_SAME && (!one || m->other >= d->m.h->file_count))
+		return -1;
 	path[0] = 0;
-	if (one) {
-		struct metainfo_text t = metainfo_files(&d->m)[m->file].path;
-
-		screen_safe(path, sizeof path, metainfo_str(&d->m, t), t.length);
-	}
+	if (one)
+		path_of(d, m->file, path, m->act == DISK_ACT_SAME ? sizeof other : sizeof path);
 	if (m->act == DISK_ACT_FOREIGN)
-		why = "it is no plain file of this download";
+		why = m->error == EMLINK ? "it has a second name (hard link)" : "it is no plain file of this download";
+	if (m->act == DISK_ACT_SAME) {
+		path_of(d, m->other, other, sizeof other);
+		snprintf(same, sizeof same, "the file system takes it for the same file as '%s/%s'", root, other);
+		why = same;
+	}
 	if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
 	else if (d->out.finished)

@@ -158,6 +158,9 @@ static void announce(const struct download *d)
 /* The form is sealed and valid, the output open. */
 static void prepare(struct download *d)
 {
+	const struct output_options options = {
+		.dir = d->x->dir, .dir_name = d->x->o->dir, .states = d->x->states, .give = d->x->root, .adopt = d->x->o->adopt,
+	};
 	const char *wrong;
 	char error[1000];
 
@@ -172,7 +175,7 @@ static void prepare(struct download *d)
 		return;
 	}
 	screen_safe(d->name, sizeof d->name, metainfo_str(&d->m, d->m.h->name), d->m.h->name.length);
-	if (output_open(&d->out, d->x->dir, d->x->o->dir, &d->m, d->x->root, error, sizeof error) < 0) {
+	if (output_open(&d->out, &options, &d->m, error, sizeof error) < 0) {
 		download_fail(d, STATUS_STORAGE, "%s", error);
 		return;
 	}

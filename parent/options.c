@@ -27,7 +27,8 @@
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 
 enum option_id {
-	OPT_ALLOW_NET = 256,
+	OPT_ADOPT = 256,
+	OPT_ALLOW_NET,
 	OPT_ALLOW_WEAK,
 	OPT_ANONYMOUS,
 	OPT_BIND,
@@ -43,6 +44,7 @@ enum option_id {
 	OPT_NO_TRACKERS,
 	OPT_PEER,
 	OPT_PORT,
+	OPT_STATE_DIR,
 	OPT_SYSTEM_DNS,
 	OPT_THREADS,
 	OPT_TIMEOUT,
@@ -50,6 +52,7 @@ enum option_id {
 };
 
 static const struct option long_options[] = {
+	{ "adopt", no_argument, NULL, OPT_ADOPT },
 	{ "allow-net", required_argument, NULL, OPT_ALLOW_NET },
 	{ "allow-weak", no_argument, NULL, OPT_ALLOW_WEAK },
 	{ "anonymous", no_argument, NULL, OPT_ANONYMOUS },
@@ -71,6 +74,7 @@ static const struct option long_options[] = {
 	{ "peer", required_argument, NULL, OPT_PEER },
 	{ "port", required_argument, NULL, OPT_PORT },
 	{ "quiet", no_argument, NULL, 'q' },
+	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
 	{ "system-dns", no_argument, NULL, OPT_SYSTEM_DNS },
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
@@ -93,6 +97,9 @@ static const char help[] =
 	"\n"
 	"where to\n"
 	"  -d, --dir DIR             directory for the download (default: the current one)\n"
+	"      --state-dir DIR       directory for the records of what was begun\n"
+	"                            (default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)\n"
+	"      --adopt               take over a NAME.part of which there is no record; it is verified first\n"
 	"\n"
 	"network\n"
 	"      --peer ADDRESS:PORT   connect to this peer as well; may be repeated\n"
@@ -412,6 +419,11 @@ static bool take_value(struct parse *p, int id, const char *value)
 		return take_peer(p, value);
 	case OPT_PORT:
 		return take_port(p, value);
+	case OPT_STATE_DIR:
+		if (!*value)
+			return refuse(p, "--state-dir: the name of the directory is empty");
+		o->state_dir = value;
+		return true;
 	case OPT_THREADS:
 		return take_u32(p, id, value, 1, 16, &o->threads);
 	case OPT_TIMEOUT:
@@ -435,6 +447,9 @@ static void take_flag(struct options *o, int id)
 		return;
 	case 'v':
 		o->verbose = min_u32(o->verbose + 1, 2);
+		return;
+	case OPT_ADOPT:
+		o->adopt = true;
 		return;
 	case OPT_ALLOW_WEAK:
 		o->allow_weak = true;

@@ -34,6 +34,8 @@ struct options {
 	const char *sources[OPTIONS_MAX_SOURCES]; /* of argv */
 	uint32_t source_count;
 	const char *dir;      /* of argv or constant */
+	const char *state_dir; /* of argv; NULL: the usual one */
+	bool adopt;
 	const char *ca_file;  /* NULL: none was named */
 	struct net_addr peers[OPTIONS_MAX_PEERS];
 	uint32_t peer_count;

@@ -36,6 +36,7 @@ void output_init(struct output *o)
 {
 	memset(o, 0, sizeof *o);
 	o->dir = o->root = o->spill = -1;
+	state_init(&o->state);
 }
 
 void output_close(struct output *o)
@@ -45,6 +46,7 @@ void output_close(struct output *o)
 	if (o->spill >= 0)
 		close(o->spill);
 	o->root = o->spill = -1;
+	state_close(&o->state);
 }
 
 void output_part_name(char *out, const char *name, size_t length, const uint8_t *info_hash)
@@ -114,9 +116,10 @@ static bool is_fresh(int fd)
 /*
  * Makes NAME.part: under a temporary name first, which is then renamed without
  * replacing anything.  That rename is the one which the end depends on, so a
- * file system that lacks it is found out before the first byte.
+ * file system that lacks it is found out before the first byte.  It is recorded
+ * before it has its name: killed in between, what is there is known for ours.
  */
-static int make_part(struct output *o, const char *dir_name, char *error, size_t room)
+static int make_part(struct output *o, const struct output_options *options, const char *dir_name, const uint8_t *info_hash, char *error, size_t room)
 {
 	char temporary[TEMPORARY_NAME];
 	struct stat st;
@@ -137,10 +140,14 @@ static int make_part(struct output *o, const char *dir_name, char *error, size_t
 		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
 	if (!o->single && !is_fresh(o->root))
 		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, dir_name);
-	if (o->give && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
+	if (options->give && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
 		saved = errno;
 		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
 		return refuse(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, dir_name, strerror(saved));
+	}
+	if (state_find(&o->state, options->states, info_hash, o->dir, error, room) < 0 || state_claim(&o->state, o->root, error, room) < 0) {
+		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
+		return -1;
 	}
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0 || renameat2(o->dir, temporary, o->dir, o->part, RENAME_NOREPLACE) < 0) {
 		saved = errno;
@@ -154,8 +161,8 @@ static int make_part(struct output *o, const char *dir_name, char *error, size_t
 	return 0;
 }
 
-/* Whether NAME.part, which is open as o->root, can be ours. */
-static int check_part(struct output *o, uint64_t total, char *error, size_t room)
+/* Whether NAME.part, which is open as o->root, is ours, or may become it. */
+static int check_part(struct output *o, const struct output_options *options, const struct metainfo_header *h, char *error, size_t room)
 {
 	struct stat st, named, dir;
 
@@ -170,7 +177,7 @@ static int check_part(struct output *o, uint64_t total, char *error, size_t room
 	if (o->single && st.st_mode & (S_ISUID | S_ISGID))
 		return refuse(error, room, "'%s' is there already, and has set-id bits", o->part);
 	/* Ours is empty for a moment and then as long as it will be. */
-	if (o->single && st.st_size && (uint64_t)st.st_size != total)
+	if (o->single && st.st_size && (uint64_t)st.st_size != h->total_length)
 		return refuse(error, room, "'%s' is there already, and is of another size than this download", o->part);
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
@@ -180,23 +187,34 @@ static int check_part(struct output *o, uint64_t total, char *error, size_t room
 	/* Between open and lock its owner may have finished and renamed it. */
 	if (fstatat(o->dir, o->part, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
 		return refuse(error, room, "'%s' changed while it was opened", o->part);
+	if (state_find(&o->state, options->states, h->info_hash, o->dir, error, room) < 0)
+		return -1;
+	if (!state_knows(&o->state, o->root)) {
+		if (!options->adopt)
+			return refuse(error, room,
+				      "'%s' is there already, and there is no record that bulkhead made it: move it away, or take it over with --adopt",
+				      o->part);
+		if (state_claim(&o->state, o->root, error, room) < 0)
+			return -1;
+	}
 	o->existed = true;
 	return 0;
 }
 
-static int open_part(struct output *o, const char *dir_name, uint64_t total, char *error, size_t room)
+static int open_part(struct output *o, const struct output_options *options, const char *dir_name, const struct metainfo_header *h, char *error,
+		     size_t room)
 {
 	/* O_NONBLOCK: a pipe or device under that name does not hold us up before it is refused. */
 	int flags = (o->single ? O_RDWR | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
 
 	o->root = openat(o->dir, o->part, flags);
 	if (o->root < 0 && errno == ENOENT)
-		return make_part(o, dir_name, error, room);
+		return make_part(o, options, dir_name, h->info_hash, error, room);
 	if (o->root < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EISDIR || errno == ENXIO))
 		return refuse(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
 	if (o->root < 0)
 		return refuse(error, room, "cannot open '%s': %s", o->part, strerror(errno));
-	return check_part(o, total, error, room);
+	return check_part(o, options, h, error, room);
 }
 
 /* NAME is there: opened to be read and verified, nothing else.  1: it is not there. */
@@ -231,7 +249,7 @@ static int open_spill(struct output *o, const char *dir_name, char *error, size_
 	return refuse(error, room, "cannot make a temporary file in '%s': %s", dir_name, strerror(errno));
 }
 
-int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, bool give, char *error, size_t room)
+int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
 {
 	const char *name = metainfo_str(m, m->h->name);
 	size_t length = m->h->name.length;
@@ -239,18 +257,17 @@ int output_open(struct output *o, int dir, const char *dir_name, const struct me
 	int r;
 
 	output_init(o);
-	o->dir = dir;
-	o->give = give;
+	o->dir = options->dir;
 	o->single = m->h->flags & METAINFO_SINGLE;
 	/* The form was made by inspect, which may be anyone's by now. */
 	if (length > METAINFO_MAX_NAME || !metainfo_name_is_safe(name, length))
 		return refuse(error, room, "the name of the torrent is not safe");
 	memcpy(o->name, name, length);
 	output_part_name(o->part, name, length, m->h->info_hash);
-	screen_safe(safe_dir, sizeof safe_dir, dir_name, strlen(dir_name));
+	screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name));
 	r = open_finished(o, m->h->total_length, error, room);
 	if (r == 1)
-		r = open_part(o, safe_dir, m->h->total_length, error, room);
+		r = open_part(o, options, safe_dir, m->h, error, room);
 	if (r == 0 && !o->finished)
 		r = open_spill(o, safe_dir, error, room);
 	if (r < 0)

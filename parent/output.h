@@ -3,21 +3,33 @@
  *
  * Promise P6: nothing that was there is overwritten, no symlink is followed or
  * made, and the final name appears only by one rename that replaces nothing.
- * The parent makes and opens the root of the download here, before its lock;
- * afterwards only output_finish() touches the directory.
+ * A NAME.part that is there is continued only if a record (state.h) says that
+ * bulkhead made it, or the user says so.  The parent makes and opens the root of
+ * the download here, before its lock; afterwards only output_finish() touches
+ * the directory.
  */
 #ifndef PARENT_OUTPUT_H
 #define PARENT_OUTPUT_H
 
 #include "metainfo.h"
+#include "state.h"
+
+struct output_options {
+	int dir;              /* the output directory; borrowed for as long as the output is open */
+	const char *dir_name; /* for messages only */
+	int states;           /* the state directory; borrowed */
+	bool give;  /* what is made is given to the owner of the directory (started as root) */
+	bool adopt; /* a NAME.part without a record is taken over */
+};
 
 struct output {
 	int dir;   /* the output directory; not owned */
 	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory); NAME itself when `finished` */
 	int spill; /* owned: an unnamed file for pieces that must wait; -1 when `finished` */
-	bool single, give;
+	bool single;
 	bool existed;  /* NAME.part was there: all of it must be checked */
 	bool finished; /* NAME is there: it is only read */
+	struct state state; /* owned: the record; none when `finished` */
 	char name[METAINFO_MAX_NAME + 1];
 	char part[METAINFO_MAX_NAME + 1];
 };
@@ -26,12 +38,10 @@ struct output {
 void output_init(struct output *o);
 
 /*
- * Opens or makes what m needs in the directory.  Takes the lock (flock) that
- * keeps a second bulkhead away.  0; or -1 with one line in `error`.  dir_name
- * is for that line only.  give: what is made is given to the owner of the
- * directory (started as root).
+ * Opens or makes what m needs in the directory, and its record.  Takes the lock
+ * (flock) that keeps a second bulkhead away.  0; or -1 with one line in `error`.
  */
-int output_open(struct output *o, int dir, const char *dir_name, const struct metainfo *m, bool give, char *error, size_t room) MUST_CHECK;
+int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
 
 /* NAME.part -> NAME, replacing nothing, if it is `root` still; and the directory synced.  0, or -1 with one line in `error`. */
 int output_finish(struct output *o, char *error, size_t room) MUST_CHECK;

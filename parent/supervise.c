@@ -2,7 +2,7 @@
  * supervise.c - see supervise.h.
  *
  * Before anything untrusted: the launcher is forked, the SOURCEs are copied
- * into memory files, directories and certificates are opened.  Then one loop:
+ * into memory files, directories, records and certificates are opened.  Then one loop:
  * launcher, signals, control channels, forbidden calls, timers.  When every
  * SOURCE was inspected and its output is open, the parent raises its own
  * walls; only then does any compartment hear GO, but for inspect: that one has
@@ -71,7 +71,7 @@ static int open_signals(void)
 static int open_files(struct supervisor *s)
 {
 	const struct options *o = s->x.o;
-	char name[400];
+	char name[400], why[700];
 
 	if (o->command == COMMAND_SHOW)
 		return 0;
@@ -80,6 +80,11 @@ static int open_files(struct supervisor *s)
 		int error = errno;
 
 		screen_error("cannot open the directory '%s': %s", screen_safe(name, sizeof name, o->dir, strlen(o->dir)), strerror(error));
+		return STATUS_STORAGE;
+	}
+	s->x.states = state_directory(o->state_dir, why, sizeof why);
+	if (s->x.states < 0) {
+		screen_error("%s", why);
 		return STATUS_STORAGE;
 	}
 	if (o->ca_file && o->trackers) {
@@ -129,7 +134,7 @@ static int prepare(struct supervisor *s, const struct options *o)
 #ifndef SANDBOX_WIDE
 	s->x.root = geteuid() == 0;
 #endif
-	s->x.dir = s->x.ca = s->signals = -1;
+	s->x.dir = s->x.states = s->x.ca = s->signals = -1;
 	s->downloads = must_calloc(o->source_count, sizeof *s->downloads);
 	for (i = 0; i < o->source_count; i++)
 		download_init(&s->downloads[i], &s->x, i, o->sources[i], -1);
@@ -160,6 +165,10 @@ static void lock(struct supervisor *s)
 {
 	uint32_t walls = sandbox_begin(ROLE_PARENT);
 
+	/* Each record that is needed is open. */
+	if (s->x.states >= 0)
+		close(s->x.states);
+	s->x.states = -1;
 	sandbox_landlock(ROLE_PARENT, s->x.dir, &walls);
 	sandbox_end(ROLE_PARENT, &walls);
 	s->x.locked = true;

@@ -40,6 +40,14 @@ def authority(tmp_path_factory):
     return seeders.Authority(tmp_path_factory.mktemp("authority"))
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path_factory, monkeypatch):
+    """Where bulkhead keeps its records: of this test, never in the home of whoever runs it."""
+    d = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(d))
+    return d / "bulkhead"
+
+
 @pytest.fixture
 def outdir(tmp_path):
     d = tmp_path / "out"

@@ -71,7 +71,7 @@ def demo(bulkhead, work):
     out = os.path.join(work, "out")
     os.mkdir(out)
     start = time.monotonic()
-    get = subprocess.Popen([bulkhead, "get", "-d", out, "--allow-net", "127.0.0.0/8", "--timeout", "20", p.torrent])
+    get = subprocess.Popen([bulkhead, "get", "-d", out, "--state-dir", os.path.join(work, "state"), "--allow-net", "127.0.0.0/8", "--timeout", "20", p.torrent])
     rows = []
     try:
         while get.poll() is None and time.monotonic() - start < 60:

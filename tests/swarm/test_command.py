@@ -380,9 +380,128 @@ def test_a_symlink_inside_a_part_is_not_followed(tmp_path, outdir):
     os.mkdir(p.part(outdir))
     os.symlink(outside, os.path.join(p.part(outdir), b"a"))
     with Swarm(p, [honest]) as swarm:
-        r = get(p.torrent, outdir, swarm.addresses)
+        r = get(p.torrent, outdir, swarm.addresses, options=["--adopt"])
         assert r.wait(20) in (STORAGE, FAILED), r.told()
     assert os.listdir(outside) == []
+
+
+@pytest.mark.parametrize("shape", [shapes.single, shapes.many])
+def test_a_part_that_bulkhead_did_not_make_is_refused_or_adopted(tmp_path, outdir, shape):
+    p = shape(tmp_path)
+    mine = p.part(outdir)
+    if shape is shapes.many:
+        os.mkdir(mine)
+        mine = os.path.join(mine, b"precious")
+    with open(mine, "wb") as f:
+        f.truncate(p.length)
+    before = os.stat(mine)
+    with Swarm(p, [honest]) as swarm:
+        r = get(p.torrent, outdir, swarm.addresses)
+        assert r.wait(20) == STORAGE, r.told()
+        assert len(r.stderr.splitlines()) == 1 and "--adopt" in r.stderr and "no record" in r.stderr, r.told()
+        assert os.stat(mine) == before and swarm.all[0].connections == 0
+        r = get(p.torrent, outdir, swarm.addresses, options=["--adopt"])
+        if shape is shapes.many:
+            assert r.wait(20) == COMPLETE, r.told()
+            os.unlink(os.path.join(p.final(outdir), b"precious"))
+        assert_complete(r, p, outdir)
+
+
+def records(state):
+    return [os.path.join(state, n) for n in os.listdir(state)]
+
+
+def interrupted(p, outdir, swarm, options=()):
+    r = get(p.torrent, outdir, swarm.addresses, options=options)
+    given(swarm, blocks_of(p) // 2)
+    r.signal(signal.SIGINT)
+    assert r.wait(15) == INTERRUPTED, r.told()
+
+
+@pytest.mark.parametrize("how", ["noise", "empty", "removed", "a symlink", "of another place"])
+def test_without_its_record_a_part_goes_on_only_when_it_is_adopted(tmp_path, outdir, data, state, how):
+    with Swarm(data, [metered]) as swarm:
+        interrupted(data, outdir, swarm)
+        record, = records(state)
+        outside = tmp_path / "outside"
+        outside.write_bytes(b"precious")
+        if how in ("removed", "a symlink"):
+            os.unlink(record)
+            if how == "a symlink":
+                os.symlink(outside, record)
+        elif how == "of another place":
+            moved = tmp_path / "moved"
+            moved.mkdir()
+            os.rename(data.part(outdir), data.part(moved))
+            outdir = moved
+        else:
+            with open(record, "r+b") as f:
+                f.truncate(0)
+                f.write(b"noise" * 2000 if how == "noise" else b"")
+        r = get(data.torrent, outdir, swarm.addresses)
+        assert r.wait(15) == STORAGE and "--adopt" in r.stderr, r.told()
+        interrupted_again = get(data.torrent, outdir, swarm.addresses, options=["--adopt"], seconds=2)
+        assert interrupted_again.wait(20) == NO_PROGRESS, interrupted_again.told()
+        # it is recorded by that
+        before = swarm.given
+        swarm.allow(10000)
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+        assert swarm.given - before <= blocks_of(data) // 2 + 64, "what was there was not used"
+        assert outside.read_bytes() == b"precious"
+
+
+def test_a_file_in_a_part_that_has_a_second_name_is_refused(tmp_path, outdir, state):
+    p = shapes.many(tmp_path)
+    outside = tmp_path / "outside"
+    with Swarm(p, [metered]) as swarm:
+        interrupted(p, outdir, swarm)
+        inside = max((x for x in shapes.walk(p.part(outdir)) if os.path.isfile(x)), key=os.path.getsize)
+        os.link(inside, outside)
+        before = outside.read_bytes()
+        swarm.allow(10000)
+        r = get(p.torrent, outdir, swarm.addresses)
+        assert r.wait(20) == STORAGE, r.told()
+        assert "second name" in r.stderr, r.told()
+        assert outside.read_bytes() == before
+        os.unlink(outside)
+        assert_complete(get(p.torrent, outdir, swarm.addresses), p, outdir)
+
+
+def test_a_record_lives_as_long_as_its_download(tmp_path, outdir, data, state):
+    other = shapes.single(tmp_path, 70000, "other")
+    with Swarm(data, [metered]) as swarm, Swarm(other, [honest]) as second:
+        interrupted(data, outdir, swarm)
+        first = records(state)
+        assert len(first) == 1 and data.infohash.hex() in os.path.basename(first[0])
+        assert_complete(get(other.torrent, outdir, second.addresses), other, outdir)
+        swarm.allow(10000)
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+        # those of finished ones go with the next run
+        r = get(other.torrent, outdir, second.addresses)
+        assert r.wait(15) == COMPLETE and records(state) == [], r.told()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_a_state_directory_that_others_may_write_is_refused(tmp_path, outdir, data, state, mode):
+    state.mkdir()
+    state.chmod(mode)
+    r = get(data.torrent, outdir)
+    assert r.wait(15) == STORAGE, r.told()
+    assert len(r.stderr.splitlines()) == 1 and "--state-dir" in r.stderr and str(state) in r.stderr, r.told()
+    client.assert_nothing_written(outdir)
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses, options=["--state-dir", tmp_path / "new" / "state"]), data, outdir)
+    assert (tmp_path / "new" / "state").stat().st_mode & 0o777 == 0o700 and os.listdir(state) == []
+
+
+def test_without_a_home_the_state_directory_must_be_named(tmp_path, outdir, data):
+    bare = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_STATE_HOME")}
+    r = get(data.torrent, outdir, env=bare)
+    assert r.wait(15) == STORAGE and "--state-dir" in r.stderr, r.told()
+    client.assert_nothing_written(outdir)
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses, env=bare, options=["--state-dir", tmp_path / "state"]), data, outdir)
+    assert not os.path.lexists(tmp_path / "out" / ".local")
 
 
 def test_a_second_instance_is_refused(outdir, data):

@@ -58,6 +58,7 @@ struct rig {
 	enum disk_turn turn;                 /* of the last turn */
 	uint32_t status;
 	bool running;
+	bool one_by_one;                     /* set before rig_start: as on a processor without lanes */
 };
 
 /* A directory, and a form over it.  piece 0: hashes are made of the fixture's payload. */
@@ -115,6 +116,7 @@ static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t bud
 	log_to_channel(&r->control, LOG_INFO);
 	accuse_to_channel(&r->control);
 	disk_init(&r->d, &r->control, &o);
+	r->d.work.lanes &= !r->one_by_one;
 	disk_make_threads(&r->d);
 	disk_open(&r->d, &r->m, &f, r->spill);
 	rig_netproc(r, &net, &slots);

@@ -116,6 +116,15 @@ static void test_check_finds_what_was_damaged(void **state)
 	finish(r);
 }
 
+static void test_check_finds_the_same_one_by_one(void **state)
+{
+	struct rig *r = *state;
+
+	r->one_by_one = true;
+	test_check_finds_what_was_damaged(state);
+	r->one_by_one = false;
+}
+
 static void test_longer_file_of_ours_is_cut_to_its_length(void **state)
 {
 	struct rig *r = *state;
@@ -572,6 +581,7 @@ int main(void)
 		T(test_interrupted_download_goes_on_after_a_check),
 		T(test_complete_download_completes_again_without_netproc_doing_anything),
 		T(test_check_finds_what_was_damaged),
+		T(test_check_finds_the_same_one_by_one),
 		T(test_longer_file_of_ours_is_cut_to_its_length),
 		T(test_holes_that_should_be_zeros_are_there_and_others_are_not),
 		T(test_hole_is_taken_for_zeros_when_the_hash_says_so),

@@ -26,6 +26,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/inspecting.c"
 #include "../../parent/output.c"
 #include "../../parent/peers.c"
+#include "../../parent/state.c"
 #include "../../parent/text.c"
 
 /* What people were told. */
@@ -282,7 +283,7 @@ static int begin(void **state)
 	(void)state;
 	memset(said, 0, sizeof said);
 	asked_count = 0;
-	x = (struct context){ .o = &o, .dir = -1, .ca = -1, .locked = true, .now_ms = 1000000 };
+	x = (struct context){ .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .now_ms = 1000000 };
 	download_init(&d, &x, 0, "source", -1);
 	memcpy(form.text, "name", 5);
 	form.h = (struct metainfo_header){ .flags = METAINFO_SINGLE, .total_length = 30000, .piece_length = 16384, .piece_count = 2, .file_count = 1,
@@ -329,6 +330,78 @@ static void run_all(void)
 	ready(ROLE_DISKPROC);
 	assert_int_equal(d.state, DOWNLOAD_RUNNING);
 	assert_true(sides[ROLE_DISKPROC].go && sides[ROLE_NETPROC].go && sides[ROLE_DIALER].go && sides[ROLE_RESOLVER].go);
+}
+
+/* ---- what storage says */
+
+static void disk_error(uint32_t act, int error, uint32_t file, uint32_t other)
+{
+	struct msg_disk_error m = { .act = act, .error = error, .file = file, .other = other };
+
+	said[0] = 0;
+	tell(ROLE_DISKPROC, MSG_DISK_ERROR, &m);
+}
+
+/* Two files, "A/x" and "a/X". */
+static void two_files(void)
+{
+	static struct {
+		struct metainfo_header h;
+		struct metainfo_file file[2];
+		char text[16];
+	} two;
+
+	two.h = form.h;
+	two.h.flags = 0;
+	two.h.file_count = 2;
+	two.h.files = offsetof(__typeof__(two), file);
+	memcpy(two.text, "name\0A/x\0a/X", 13);
+	two.h.name.offset = offsetof(__typeof__(two), text);
+	two.file[0] = (struct metainfo_file){ .length = 15000, .path = { offsetof(__typeof__(two), text) + 5, 3 } };
+	two.file[1] = (struct metainfo_file){ .length = 15000, .offset = 15000, .path = { offsetof(__typeof__(two), text) + 9, 3 } };
+	d.m = (struct metainfo){ .h = &two.h, .base = (const uint8_t *)&two, .bytes = sizeof two };
+	d.out.single = false;
+	memcpy(d.out.part, "name.part", 10);
+}
+
+static void test_two_files_that_are_one_are_both_named(void **state)
+{
+	(void)state;
+	run_all();
+	two_files();
+	disk_error(DISK_ACT_SAME, EEXIST, 1, 0);
+	assert_int_equal(d.status, STATUS_STORAGE);
+	assert_non_null(strstr(said, "'name.part/a/X'"));
+	assert_non_null(strstr(said, "'name.part/A/x'"));
+}
+
+static void test_a_second_name_is_said(void **state)
+{
+	(void)state;
+	run_all();
+	two_files();
+	disk_error(DISK_ACT_FOREIGN, EMLINK, 1, 0);
+	assert_int_equal(d.status, STATUS_STORAGE);
+	assert_non_null(strstr(said, "'name.part/a/X': it has a second name (hard link)"));
+}
+
+static void test_a_storage_error_of_no_file_breaks_the_contract(void **state)
+{
+	static const struct {
+		uint32_t act, file, other;
+	} bad[] = { { 0, 0, 0 }, { DISK_ACTS, 0, 0 }, { DISK_ACT_OPEN, 2, 0 }, { DISK_ACT_SAME, 1, 2 }, { DISK_ACT_SAME, UINT32_MAX, 0 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		run_all();
+		two_files();
+		disk_error(bad[i].act, 0, bad[i].file, bad[i].other);
+		if (!strstr(said, "diskproc broke its contract"))
+			fail_msg("%zu: '%s'", i, said);
+		end(state);
+		begin(state);
+	}
 }
 
 /* ---- who is passed what */
@@ -836,6 +909,9 @@ static void test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_two_files_that_are_one_are_both_named, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_second_name_is_said, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_storage_error_of_no_file_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_new_netproc_brings_diskproc_its_channel_and_then_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_netproc_dies_while_diskproc_has_its_channel_and_not_yet_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_set_of_slots_breaks_the_contract, begin, end),

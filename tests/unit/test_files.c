@@ -15,7 +15,11 @@ static int counted_fdatasync(int fd);
 #include "../../diskproc/files.c"
 #undef fdatasync
 #include "../../diskproc/layout.c"
+/* A file system that takes upper and lower case for one. */
+static int folded_openat(int dir, const char *name, int flags, ...);
+#define openat folded_openat
 #include "../../diskproc/place.c"
+#undef openat
 #include "disk_fixture.h"
 
 #define FILES 7
@@ -26,6 +30,19 @@ static const struct fixture_file table[FILES] = {
 };
 
 static uint32_t syncs;
+static bool folding;
+
+static int folded_openat(int dir, const char *name, int flags, ...)
+{
+	char folded[NAME_BYTES];
+	size_t i;
+
+	snprintf(folded, sizeof folded, "%s", name);
+	for (i = 0; folding && folded[i]; i++)
+		if (folded[i] >= 'A' && folded[i] <= 'Z')
+			folded[i] = (char)(folded[i] + 'a' - 'A');
+	return openat(dir, folded, flags, 0644);
+}
 
 static int counted_fdatasync(int fd)
 {
@@ -196,6 +213,105 @@ static void test_second_hard_link_is_foreign(void **state)
 	assert_int_equal(b->fault.error, EMLINK);
 }
 
+#define TWINS 5
+static const struct fixture_file twins[TWINS] = { { "a/one", 100, 0 }, { "two", 50, 0 }, { "A/ONE", 70, 0 }, { "empty", 0, 0 }, { "Empty", 0, 0 } };
+
+static void assert_same(struct box *b, uint32_t file, uint32_t other)
+{
+	assert_int_equal(b->fault.act, DISK_ACT_SAME);
+	assert_int_equal(b->fault.file, file);
+	assert_int_equal(b->fault.other, other);
+}
+
+static void twins_begin(struct box *b)
+{
+	fixture_form_free(&b->m);
+	fixture_form(&b->m, twins, TWINS, 4096, false);
+	folding = true;
+}
+
+static void test_two_files_that_are_one_are_found_when_the_second_is_made(void **state)
+{
+	struct box *b = *state;
+	struct stat st;
+	int fd;
+
+	twins_begin(b);
+	use(b, false, false, 10);
+	fd = write_get(b, 0);
+	assert_true(fd >= 0);
+	assert_true(write_get(b, 1) >= 0);
+	assert_int_equal(write_get(b, 2), -1);
+	assert_same(b, 2, 0);
+	/* The first is as it was. */
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 100);
+	files_put(b->files, 0);
+	files_put(b->files, 1);
+	assert_int_equal(files_make_empty(b->files, &b->fault), -1);
+	assert_same(b, 4, 3);
+	folding = false;
+}
+
+static void test_two_files_that_are_one_are_found_by_a_later_run(void **state)
+{
+	struct box *b = *state;
+	struct stat st;
+	int fd;
+
+	twins_begin(b);
+	use(b, false, false, 10);
+	assert_true(write_get(b, 0) >= 0);
+	files_put(b->files, 0);
+	use(b, true, false, 10);
+	assert_true(files_get(b->files, 2, FILES_READ, &b->fault) >= 0);
+	files_put(b->files, 2);
+	assert_int_equal(files_get(b->files, 0, FILES_READ, &b->fault), -1);
+	assert_same(b, 0, 2);
+	/* In the other order, and without a byte or a length being touched. */
+	use(b, true, false, 10);
+	fd = write_get(b, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(write_get(b, 2), -1);
+	assert_same(b, 2, 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 100);
+	files_put(b->files, 0);
+	folding = false;
+}
+
+static void test_a_file_is_not_taken_for_its_own_twin(void **state)
+{
+	struct box *b = *state;
+	uint32_t round, i;
+
+	twins_begin(b);
+	folding = false;
+	for (round = 0; round < 2; round++) {
+		use(b, round, false, 1);
+		for (i = 0; i < 2 * TWINS; i++) {
+			assert_true(write_get(b, i % TWINS) >= 0);
+			files_put(b->files, i % TWINS);
+		}
+	}
+}
+
+static void test_what_is_only_read_may_be_linked_to_each_other(void **state)
+{
+	struct box *b = *state;
+	static const struct fixture_file alike[2] = { { "one", 100, 0 }, { "two", 100, 0 } };
+	int fd;
+
+	fixture_form_free(&b->m);
+	fixture_form(&b->m, alike, 2, 4096, false);
+	fd = openat(b->root, "one", O_CREAT | O_WRONLY, 0644);
+	assert_int_equal(ftruncate(fd, 100), 0);
+	close(fd);
+	assert_int_equal(linkat(b->root, "one", b->root, "two", 0), 0);
+	use(b, true, true, 10);
+	assert_int_equal(files_audit(b->files, &b->fault), 0);
+}
+
 static void test_fifo_and_directory_in_the_way_are_foreign_and_do_not_block(void **state)
 {
 	struct box *b = *state;
@@ -345,6 +461,10 @@ int main(void)
 		T(test_existing_file_is_taken_and_gets_its_length),
 		T(test_symlink_is_never_followed),
 		T(test_second_hard_link_is_foreign),
+		T(test_two_files_that_are_one_are_found_when_the_second_is_made),
+		T(test_two_files_that_are_one_are_found_by_a_later_run),
+		T(test_a_file_is_not_taken_for_its_own_twin),
+		T(test_what_is_only_read_may_be_linked_to_each_other),
 		T(test_fifo_and_directory_in_the_way_are_foreign_and_do_not_block),
 		T(test_file_in_place_of_a_directory_is_foreign),
 		T(test_least_used_descriptor_is_closed_and_opened_again),

@@ -21,6 +21,7 @@ static int early_mkdirat(int at, const char *name, mode_t mode);
 #undef mkdirat
 #include "../../parent/screen.c"
 #include "../../parent/stream.c"
+#include "../../parent/state.c"
 #include "../../parent/text.c"
 
 #define TOTAL 1000u
@@ -32,8 +33,9 @@ static int late_renameat2(int from, const char *old, int to, const char *new, un
 	return renameat2(from, old, to, new, flags);
 }
 
-static char folder[64];
+static char folder[64], state_folder[64];
 static int dir;
+static struct output_options options;
 static struct output o;
 static char error[1000];
 static char made[TEMPORARY_NAME];
@@ -68,7 +70,7 @@ static void make_form(const char *name, bool single)
 static int open_it(void)
 {
 	error[0] = 0;
-	return output_open(&o, dir, folder, &m, false, error, sizeof error);
+	return output_open(&o, &options, &m, error, sizeof error);
 }
 
 static void refuses(const char *words)
@@ -87,6 +89,10 @@ static int set_up(void **state)
 	if (!mkdtemp(folder))
 		return -1;
 	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(state_folder, sizeof state_folder, "/tmp/test_output_state.XXXXXX");
+	if (!mkdtemp(state_folder))
+		return -1;
+	options = (struct output_options){ .dir = dir, .dir_name = folder, .states = open(state_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	make_form("name", true);
 	output_init(&o);
 	return dir < 0;
@@ -95,6 +101,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	static const char *const names[] = { "name", "name.part", "other", "foreign" };
+	char command[128];
 	size_t i;
 
 	(void)state;
@@ -103,6 +110,10 @@ static int tear_down(void **state)
 		if (unlinkat(dir, names[i], 0) < 0)
 			(void)unlinkat(dir, names[i], AT_REMOVEDIR);
 	close(dir);
+	close(options.states);
+	snprintf(command, sizeof command, "rm -rf '%s'", state_folder);
+	if (system(command))
+		return -1;
 	/* Fails when something was left behind that nobody named. */
 	return rmdir(folder);
 }
@@ -200,7 +211,8 @@ static void test_a_folder_in_place_of_the_one_that_was_made_is_left_alone(void *
 	assert_int_equal(mkdirat(dir, "foreign", 0700), 0);
 	assert_int_equal(mkdirat(dir, "foreign/precious", 0700), 0);
 	after_mkdir = replace_made;
-	r = output_open(&o, dir, folder, &m, true, error, sizeof error);
+	options.give = true;
+	r = output_open(&o, &options, &m, error, sizeof error);
 	after_mkdir = NULL;
 	assert_int_equal(renameat(dir, made, dir, "foreign"), 0);
 	assert_int_equal(r, -1);
@@ -247,7 +259,86 @@ static void test_a_second_bulkhead_is_kept_away(void **state)
 	assert_int_equal(open_it(), 0);
 	first = o;
 	refuses("is being downloaded already");
+	/* Though NAME.part were gone: the record is held. */
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	refuses("is being downloaded already");
+	assert_false(exists("name.part"));
 	output_close(&first);
+}
+
+static void make_foreign(bool single)
+{
+	make_form("name", single);
+	if (single)
+		write_file("name.part", TOTAL);
+	else
+		assert_int_equal(mkdirat(dir, "name.part", 0700), 0);
+}
+
+static void test_a_part_without_a_record_is_refused_unless_it_is_adopted(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		make_foreign(i);
+		options.adopt = false;
+		refuses("--adopt");
+		/* A record was not made by that. */
+		refuses("no record that bulkhead made it");
+		options.adopt = true;
+		assert_int_equal(open_it(), 0);
+		assert_true(o.existed);
+		output_close(&o);
+		options.adopt = false;
+		assert_int_equal(open_it(), 0);
+		assert_true(o.existed);
+		output_close(&o);
+		assert_int_equal(unlinkat(dir, "name.part", i ? 0 : AT_REMOVEDIR), 0);
+	}
+}
+
+static void test_a_part_in_place_of_the_recorded_one_is_refused(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		make_form("name", i);
+		assert_int_equal(open_it(), 0);
+		output_close(&o);
+		assert_int_equal(renameat(dir, "name.part", dir, "other"), 0);
+		make_foreign(i);
+		refuses("no record that bulkhead made it");
+		/* The one that was made is continued under its name again. */
+		assert_int_equal(unlinkat(dir, "name.part", i ? 0 : AT_REMOVEDIR), 0);
+		assert_int_equal(renameat(dir, "other", dir, "name.part"), 0);
+		assert_int_equal(open_it(), 0);
+		assert_true(o.existed);
+		output_close(&o);
+		assert_int_equal(unlinkat(dir, "name.part", i ? 0 : AT_REMOVEDIR), 0);
+	}
+}
+
+static void test_another_torrents_part_of_the_same_name_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(open_it(), 0);
+	output_close(&o);
+	form.h.info_hash[19] ^= 1;
+	refuses("no record that bulkhead made it");
+}
+
+static void test_adoption_takes_nothing_that_is_not_plain(void **state)
+{
+	(void)state;
+	options.adopt = true;
+	write_file("foreign", TOTAL);
+	assert_int_equal(linkat(dir, "foreign", dir, "name.part", 0), 0);
+	refuses("second name");
+	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
+	assert_int_equal(symlinkat("foreign", dir, "name.part"), 0);
+	refuses("is not a plain file");
 }
 
 static void test_a_foreign_part_is_refused_and_left_alone(void **state)
@@ -347,6 +438,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_directory_for_many_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_our_part_file_is_continued, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_second_bulkhead_is_kept_away, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_part_without_a_record_is_refused_unless_it_is_adopted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_part_in_place_of_the_recorded_one_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_another_torrents_part_of_the_same_name_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_adoption_takes_nothing_that_is_not_plain, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_foreign_part_is_refused_and_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_set_id_part_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_final_name_is_only_read, set_up, tear_down),

@@ -333,6 +333,8 @@ static void test_parent_renames_without_replacing(void **state)
 	assert_refused(ROLE_PARENT, SYS_renameat, 4, 1, 4, 1, 0, 0);
 	assert_refused(ROLE_PARENT, SYS_openat, (uint64_t)(int64_t)AT_FDCWD, 1, O_RDONLY | O_NOFOLLOW, 0, 0, 0);
 	assert_refused(ROLE_PARENT, SYS_unlinkat, 4, 1, 0, 0, 0, 0);
+	assert_refused(ROLE_PARENT, SYS_ftruncate, 4, 0, 0, 0, 0, 0);
+	assert_allowed(ROLE_PARENT, SYS_pwrite64, 4, 1, 104, 0, 0, 0);
 }
 
 static void test_calls_have_names(void **state)

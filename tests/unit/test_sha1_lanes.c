@@ -14,12 +14,12 @@
 
 #include "../../diskproc/gather.c"
 
-static uint8_t bytes[SHA1_LANES][9000];
+static uint8_t bytes_of[SHA1_LANES][9000];
 
 static int fill(void **state)
 {
 	(void)state;
-	random_bytes(bytes, sizeof bytes);
+	random_bytes(bytes_of, sizeof bytes_of);
 	return 0;
 }
 
@@ -30,7 +30,7 @@ static void compare(uint32_t count, size_t length)
 	uint32_t i;
 
 	for (i = 0; i < count; i++)
-		data[i] = bytes[i] + i; /* no alignment is needed */
+		data[i] = bytes_of[i] + i; /* no alignment is needed */
 	memset(got, 0, sizeof got);
 	sha1_lanes(data, count, length, got);
 	for (i = 0; i < count; i++) {
@@ -54,6 +54,38 @@ static void test_digests_equal_libcrypto_for_each_count_and_length(void **state)
 	for (count = 1; count <= SHA1_LANES; count++) {
 		compare(count, 64);
 		compare(count, 8191);
+	}
+}
+
+static void test_parts_give_the_digest_of_the_whole(void **state)
+{
+	static const size_t parts[] = { 64, 0, 4096, 128, 640 };
+	const uint8_t *data[SHA1_LANES];
+	uint8_t whole[SHA1_LANES][20], got[SHA1_LANES][20];
+	struct sha1_lanes s;
+	size_t rest, k;
+	uint32_t i;
+
+	(void)state;
+	if (!sha1_lanes_usable())
+		skip();
+	for (rest = 0; rest < 130; rest += 5) {
+		size_t bytes = 0;
+
+		sha1_lanes_begin(&s);
+		for (k = 0; k < ARRAY_LEN(parts); k++) {
+			for (i = 0; i < SHA1_LANES; i++)
+				data[i] = bytes_of[i] + bytes;
+			sha1_lanes_more(&s, data, 9, parts[k]);
+			bytes += parts[k];
+		}
+		for (i = 0; i < SHA1_LANES; i++)
+			data[i] = bytes_of[i] + bytes;
+		sha1_lanes_end(&s, data, 9, rest, got);
+		for (i = 0; i < SHA1_LANES; i++)
+			data[i] = bytes_of[i];
+		sha1_lanes(data, 9, bytes + rest, whole);
+		assert_memory_equal(got, whole, 9 * 20);
 	}
 }
 
@@ -137,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_digests_equal_libcrypto_for_each_count_and_length, fill),
+		cmocka_unit_test_setup(test_parts_give_the_digest_of_the_whole, fill),
 		cmocka_unit_test(test_a_full_group_is_taken_at_once_in_one_list),
 		cmocka_unit_test(test_pieces_wait_only_while_they_come_fast_and_not_for_long),
 		cmocka_unit_test(test_a_late_tick_does_not_take_slow_pieces_for_fast_ones),
