@@ -1,12 +1,15 @@
 /*
  * fuzz_net_ipc.c - a hostile diskproc or dialer at netproc: packets of any type, count, length and content.
  *
- * Input: for each packet one byte for the channel and the type, one for the
- * count, one for a change of length, then the messages' bytes.
+ * Input: for each packet one byte for the channel (0x80: the dialer's) and the
+ * type (0x3f), one for the count, one for a change of length, then the messages'
+ * bytes.  0x40 of the first: netproc was told already what is there.
  */
 #include "../unit/swarm_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+_Static_assert(MSG_TYPES < 0x3f, "a type and one that does not exist fit into six bits");
 
 static void send_packet(int fd, const uint8_t *data, size_t size, size_t *took)
 {
@@ -14,7 +17,7 @@ static void send_packet(int fd, const uint8_t *data, size_t size, size_t *took)
 		struct packet_header h;
 		uint8_t bytes[PACKET_MAX + 16];
 	} p = { .h = { .epoch = FIX_EPOCH } };
-	uint16_t type = (uint16_t)((data[0] & 0x7f) % (MSG_TYPES + 1)), count = data[1];
+	uint16_t type = (uint16_t)((data[0] & 0x3f) % (MSG_TYPES + 1)), count = data[1];
 	size_t length;
 
 	p.h.type = type;

@@ -63,8 +63,10 @@ def addr_text(b):
     return None if family == 0 else (str(ipaddress.ip_address(ip[:4] if family == 4 else ip)), port)
 
 
-def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768):
-    return struct.pack("=16s20s20sB3x5I", interface.encode(), addr(bind4), addr(bind6), system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf)
+def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768,
+                   ports=(0, 0), listen4=1, listen6=1, accepts=30):
+    return struct.pack("=16s20s20sB3x5I2H2B2xI", interface.encode(), addr(bind4), addr(bind6), system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf,
+                       ports[0], ports[1], listen4, listen6, accepts)
 
 
 def form(trackers):
