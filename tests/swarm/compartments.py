@@ -226,7 +226,7 @@ class Compartment:
         self.process = process.start([path], preexec_fn=before, pass_fds=[3])
         theirs.close()
         self.control = Channel(mine, CONTROL_EPOCH)
-        self.log, self.stats = [], []
+        self.log, self.stats, self.listening = [], [], None
         self.expect("HELLO")
         for what, (fd, epoch) in fds.items():
             self.control.send("SETUP_FD", struct.pack("=II", SETUP["SETUP_" + what], epoch), fd=fd)
@@ -247,7 +247,9 @@ class Compartment:
                 level, topic, length = struct.unpack("=BBH", m[1][:4])
                 self.log.append(m[1][4:4 + length].decode())
             elif m[0] == "DIALER_STATS":
-                self.stats.append(struct.unpack("=4I", m[1]))
+                self.stats.append(struct.unpack("=6I", m[1]))
+            elif m[0] == "LISTENING":
+                self.listening = struct.unpack("=HH", m[1])
             elif m[0] == "VIOLATION":
                 raise AssertionError("unlisted system call %d" % struct.unpack("=I", m[1]))
             if m[0] == "LISTENER":
