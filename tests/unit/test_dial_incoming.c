@@ -188,9 +188,14 @@ static void test_a_stranger_is_handed_over_with_both_addresses(void **state)
 
 static void test_addresses_that_are_not_dialled_are_not_let_in(void **state)
 {
-	static const struct { uint8_t ip[4]; const char *why; } rows[] = {
-		{ { 127, 0, 0, 1 }, "turned away 127.0.0.1:40000: loopback" }, { { 192, 168, 1, 7 }, "192.168.1.7:40000: private" },
-		{ { 169, 254, 169, 254 }, "cloud metadata" },		       { { 100, 64, 0, 1 }, "carrier-grade NAT" },
+	static const struct {
+		uint8_t ip[4];
+		const char *why;
+	} rows[] = {
+		{ { 127, 0, 0, 1 }, "turned away 127.0.0.1:40000: loopback" },
+		{ { 192, 168, 1, 7 }, "192.168.1.7:40000: private" },
+		{ { 169, 254, 169, 254 }, "cloud metadata" },
+		{ { 100, 64, 0, 1 }, "carrier-grade NAT" },
 		{ { 0, 0, 0, 0 }, "reserved" },
 	};
 	size_t i;

@@ -1,7 +1,7 @@
 /* test_strangers.c - who connected to us: ids, what is remembered, who is banned; and their places in the swarm. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <errno.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -102,8 +102,13 @@ static void test_ids_are_no_candidates_ids_and_differ(void **state)
 	assert_int_equal(strangers_add(&strangers, &a), UINT32_MAX);
 	assert_int_equal(strangers_add(&strangers, &a), STRANGER_ID | 1);
 	for (i = 0; i < 5000; i++)
-		assert_true(candidates_at(f.swarm->candidates, candidates_add(f.swarm->candidates, &(struct net_addr){ .family = 4, .port = 1, .ip = { 1, (uint8_t)(i >> 6), (uint8_t)(i & 63) } },
-										   true, 0) & (CANDIDATES_MAX - 1))->id <= STRANGER_ID);
+		assert_true(candidates_at(f.swarm->candidates,
+					  candidates_add(f.swarm->candidates,
+							 &(struct net_addr){
+							     .family = 4, .port = 1, .ip = { 1, (uint8_t)(i >> 6), (uint8_t)(i & 63) } },
+							 true, 0) &
+					      (CANDIDATES_MAX - 1))
+				->id <= STRANGER_ID);
 }
 
 static void test_the_last_ones_are_remembered(void **state)
@@ -338,9 +343,14 @@ static void meet(const char *id, bool incoming_last, bool incoming_stays)
 static void test_of_two_that_met_the_greater_ids_connection_stays(void **state)
 {
 	/* Ours is -XX0000-abcdefghijkl. */
-	static const struct { const char *id; bool last, stays; } all[] = {
-		{ "-AA0000-abcdefghijkl", true, false }, { "-AA0000-abcdefghijkl", false, false },
-		{ "-ZZ0000-abcdefghijkl", true, true }, { "-ZZ0000-abcdefghijkl", false, true },
+	static const struct {
+		const char *id;
+		bool last, stays;
+	} all[] = {
+		{ "-AA0000-abcdefghijkl", true, false },
+		{ "-AA0000-abcdefghijkl", false, false },
+		{ "-ZZ0000-abcdefghijkl", true, true },
+		{ "-ZZ0000-abcdefghijkl", false, true },
 	};
 	size_t i;
 
