@@ -21,7 +21,7 @@
 #define PACKETS_PER_TURN 8
 #define RESULTS_PER_TURN 256u
 #define FREED_FLUSH 64u            /* a quarter of the slots: netproc never runs dry */
-#define ROOM_FOR_RESULT (32u << 10) /* 128 BLAME and a verdict */
+#define ROOM_FOR_RESULT (32u << 10) /* 128 BLAME and a verdict, or a verdict for each piece of a group */
 #define SYNC_MS 30000u
 #define IN(s) (1u << (s))
 

@@ -33,8 +33,8 @@ static inline bool gather_wants(const struct gather *g, uint32_t piece_bytes)
 	return g->most && g->fast && piece_bytes == g->piece_length;
 }
 
-/* A piece is complete. */
-static inline void gather_count(struct gather *g) { g->came++; }
+/* All blocks of a piece are there, whether it waits or not. */
+static inline void gather_on_piece(struct gather *g) { g->came++; }
 
 /* It waits.  True: the group is full, and must be taken before the next is added. */
 bool gather_add(struct gather *g, struct job *j) MUST_CHECK;

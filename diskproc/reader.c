@@ -10,18 +10,12 @@
 
 static const uint8_t zeros[16384];
 
-static void update(EVP_MD_CTX *c, const void *data, size_t bytes)
-{
-	if (!EVP_DigestUpdate(c, data, bytes))
-		bug("digest update");
-}
-
-static void update_zeros(EVP_MD_CTX *c, uint64_t bytes)
+static void add_zeros(EVP_MD_CTX *c, uint64_t bytes)
 {
 	while (bytes) {
 		size_t n = (size_t)min_u64(bytes, sizeof zeros);
 
-		update(c, zeros, n);
+		work_hash_more(c, zeros, n);
 		bytes -= n;
 	}
 }
@@ -33,10 +27,15 @@ void reader_init(struct work *w)
 	if (!w->m->h->piece_length)
 		return;
 	work_hash_start(w, c);
-	update_zeros(c, w->m->h->piece_length);
-	if (!EVP_DigestFinal_ex(c, w->zero_hash, NULL))
-		bug("digest final");
+	add_zeros(c, w->m->h->piece_length);
+	work_hash_end(c, w->zero_hash);
 	w->has_zero_hash = true;
+}
+
+/* The piece is there, and its hash matches. */
+static void set_found(struct job *j, uint32_t piece)
+{
+	j->found[(piece - j->piece) / 64] |= 1ull << (piece - j->piece) % 64;
 }
 
 enum part { PART_READ, PART_MISSING, PART_FAULT };
@@ -163,10 +162,9 @@ static enum part check_piece(struct work *w, struct work_thread *t, uint32_t pie
 		r = read_part(w, piece, at, part, t->chunk, fault);
 		if (r != PART_READ)
 			return r;
-		update(t->hash, t->chunk, part);
+		work_hash_more(t->hash, t->chunk, part);
 	}
-	if (!EVP_DigestFinal_ex(t->hash, digest, NULL))
-		bug("digest final");
+	work_hash_end(t->hash, digest);
 	*good = !memcmp(digest, metainfo_hash(w->m, piece), sizeof digest);
 	return PART_READ;
 }
@@ -207,8 +205,8 @@ static bool check_together(struct work *w, struct work_thread *t, struct group *
 			sha1_lanes_end(&lanes, data, g->count, part, digest);
 	} while (at < bytes && !atomic_load(&w->stop));
 	for (i = 0; i < g->count && at == bytes; i++)
-		if (!g->missing[i] && !memcmp(digest[i], metainfo_hash(w->m, g->piece[i]), 20))
-			j->found[(g->piece[i] - j->piece) / 64] |= 1ull << (g->piece[i] - j->piece) % 64;
+		if (!g->missing[i] && !memcmp(digest[i], metainfo_hash(w->m, g->piece[i]), sizeof digest[i]))
+			set_found(j, g->piece[i]);
 	return true;
 }
 
@@ -224,7 +222,7 @@ static bool check_group(struct work *w, struct work_thread *t, struct group *g, 
 		if (check_piece(w, t, g->piece[i], &good, &j->fault) == PART_FAULT)
 			return false;
 		if (good)
-			j->found[(g->piece[i] - j->piece) / 64] |= 1ull << (g->piece[i] - j->piece) % 64;
+			set_found(j, g->piece[i]);
 	}
 	return true;
 }
@@ -250,7 +248,7 @@ void reader_check(struct work *w, uint32_t worker, struct job *j)
 			if (r == PART_MISSING)
 				continue;
 			if (hole && !memcmp(w->zero_hash, metainfo_hash(w->m, piece), sizeof w->zero_hash))
-				j->found[i / 64] |= 1ull << i % 64;
+				set_found(j, piece);
 		}
 		if (hole)
 			continue;

@@ -257,7 +257,7 @@ static void begin_verify(struct store *s, struct piece *p)
 {
 	struct job *j = begin_job(s, p, JOB_VERIFY);
 
-	gather_count(&s->gather);
+	gather_on_piece(&s->gather);
 	j->want_sums = blame_has(&s->blame, p->index);
 	/* With sums an answer may be many messages: such a piece comes back alone. */
 	if (!gather_wants(&s->gather, p->bytes) || j->hashed || j->want_sums)

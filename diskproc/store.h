@@ -45,7 +45,8 @@ struct store {
 	uint32_t map_mask;
 	struct piece *spare;       /* free structs, LIFO; owned */
 	uint32_t words;            /* of a bitmap of blocks */
-	uint32_t open_count, busy_count;
+	uint32_t open_count;
+	uint32_t busy_count;       /* their job is in a worker, or waits in `gather` for one */
 	uint64_t backlog_bytes;    /* in the workers, to be hashed and written */
 	uint64_t backlog_most;     /* blocks are not taken while more is there */
 	uint8_t *have;             /* bitfield: verified */
@@ -88,10 +89,10 @@ void store_tick(struct store *s, uint64_t now_ms);
 /* When store_tick() is due; UINT64_MAX: nothing waits. */
 static inline uint64_t store_due_ms(const struct store *s) { return s->gather.due_ms ? s->gather.due_ms : UINT64_MAX; }
 
-/* Drops what is open; pieces in a worker are dropped when they come back (a verified one still counts). */
+/* Drops what is open; busy pieces are dropped when they come back (a verified one still counts). */
 void store_forget(struct store *s);
 
-/* Pieces in a worker. */
+/* Pieces in a worker, or waiting to be hashed with others. */
 static inline uint32_t store_busy(const struct store *s) { return s->busy_count; }
 
 #endif

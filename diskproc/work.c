@@ -58,22 +58,28 @@ void work_hash_start(const struct work *w, EVP_MD_CTX *c)
 		bug("digest init");
 }
 
+void work_hash_more(EVP_MD_CTX *c, const uint8_t *bytes, size_t length)
+{
+	if (!EVP_DigestUpdate(c, bytes, length))
+		bug("digest update");
+}
+
+void work_hash_end(EVP_MD_CTX *c, uint8_t digest[20])
+{
+	if (!EVP_DigestFinal_ex(c, digest, NULL))
+		bug("digest final");
+}
+
 void work_warm(void *self, uint32_t worker)
 {
 	struct work *w = self;
-	uint8_t digest[20];
+	uint8_t digest[20], byte = 0;
 	EVP_MD_CTX *c = w->thread[worker].hash;
 
 	/* A thread's first digest makes libcrypto's state of that thread. */
 	work_hash_start(w, c);
-	if (!EVP_DigestUpdate(c, "", 1) || !EVP_DigestFinal_ex(c, digest, NULL))
-		bug("digest");
-}
-
-void work_hash_more(EVP_MD_CTX *c, const uint8_t *bytes, uint32_t length)
-{
-	if (!EVP_DigestUpdate(c, bytes, length))
-		bug("digest update");
+	work_hash_more(c, &byte, 1);
+	work_hash_end(c, digest);
 }
 
 static void hash_part(struct job *j, uint32_t end)
@@ -101,8 +107,7 @@ static void hash_piece(struct work *w, struct job *j)
 	uint8_t digest[20];
 
 	hash_part(j, j->bytes);
-	if (!EVP_DigestFinal_ex(j->hash, digest, NULL))
-		bug("digest final");
+	work_hash_end(j->hash, digest);
 	judge(w, j, digest);
 }
 
@@ -112,14 +117,16 @@ static uint32_t verify(struct work *w, struct job *first, struct job *verified[S
 	const uint8_t *data[SHA1_LANES];
 	uint8_t digest[SHA1_LANES][20];
 	uint32_t count = 0, good = 0, i = 0;
+	bool together;
 	struct job *j;
 
 	for (j = first; j; j = j->others)
 		data[count++] = j->buffer;
-	if (count >= SHA1_LANES_LEAST && w->lanes)
+	together = w->lanes && count >= SHA1_LANES_LEAST;
+	if (together)
 		sha1_lanes(data, count, first->bytes, digest);
 	for (j = first; j; j = j->others, i++) {
-		if (count >= SHA1_LANES_LEAST && w->lanes)
+		if (together)
 			judge(w, j, digest[i]);
 		else
 			hash_piece(w, j);
@@ -154,7 +161,7 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 		switch (j->kind) {
 		case JOB_VERIFY:
 			count += verify(w, j, verified + count);
-			if (count > POOL_BATCH_JOBS) {
+			if (count > POOL_BATCH_JOBS) { /* no room for another group */
 				writer_write(w, verified, count);
 				count = 0;
 			}

@@ -78,8 +78,9 @@ void work_release(struct work *w);
 void work_warm(void *self, uint32_t worker);
 void work_run(void *self, uint32_t worker, struct pool_job *list);
 
-/* Starts the running hash of a piece anew; adds to it. */
+/* Starts the running hash of a piece anew; adds to it; ends it. */
 void work_hash_start(const struct work *w, EVP_MD_CTX *c);
-void work_hash_more(EVP_MD_CTX *c, const uint8_t *bytes, uint32_t length);
+void work_hash_more(EVP_MD_CTX *c, const uint8_t *bytes, size_t length);
+void work_hash_end(EVP_MD_CTX *c, uint8_t digest[20]);
 
 #endif

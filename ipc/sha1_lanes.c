@@ -111,6 +111,22 @@ TARGET static void compress(struct sha1_lanes *s, const uint8_t *const p[SHA1_LA
 	_mm512_storeu_si512(s->h[4], e);
 }
 
+#else
+
+bool sha1_lanes_usable(void)
+{
+	return false;
+}
+
+static void compress(struct sha1_lanes *s, const uint8_t *const p[SHA1_LANES], size_t bytes)
+{
+	(void)s;
+	(void)p;
+	bug("%zu bytes of lanes that this processor does not have", bytes);
+}
+
+#endif
+
 /* Lanes without a message do the first one's work again. */
 static void spread(const uint8_t *p[SHA1_LANES], const uint8_t *const data[], uint32_t count)
 {
@@ -155,25 +171,6 @@ void sha1_lanes_end(struct sha1_lanes *s, const uint8_t *const data[], uint32_t 
 		for (k = 0; k < 5; k++)
 			put_be32(digest[i] + 4 * k, s->h[k][i]);
 }
-
-#else
-
-bool sha1_lanes_usable(void)
-{
-	return false;
-}
-
-void sha1_lanes_more(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes)
-{
-	bug("%u lanes of %zu bytes, %p, %p", count, bytes, (const void *)data, (const void *)s);
-}
-
-void sha1_lanes_end(struct sha1_lanes *s, const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20])
-{
-	bug("%u lanes of %zu bytes, %p, %p, %p", count, bytes, (const void *)data, (const void *)s, (const void *)digest);
-}
-
-#endif
 
 void sha1_lanes_begin(struct sha1_lanes *s)
 {

@@ -5,7 +5,7 @@
  * processor's own SHA instructions do not change that.  Sixteen streams side by
  * side in AVX-512 registers take 0.18 s/GiB where libcrypto's one stream takes
  * 0.60 (Xeon with SHA-NI, 1 MiB messages).  Where the processor has no AVX-512,
- * or too few messages are there, libcrypto does it (work.c).
+ * or fewer messages than SHA1_LANES_LEAST are there, callers take libcrypto.
  *
  * FIPS 180-4.  Pure: no state, no memory, no system call; nothing in it depends
  * on what the bytes are.
@@ -27,7 +27,11 @@ bool sha1_lanes_usable(void);
 /* digest[i] = SHA-1(data[i][0..bytes)), for 1 <= count <= SHA1_LANES.  Only where sha1_lanes_usable(). */
 void sha1_lanes(const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t digest[][20]);
 
-/* The same in steps: begin, then any number of parts whose length is a multiple of SHA1_LANES_CHUNK, then end with the rest. */
+/*
+ * The same in steps: begin, then any number of parts whose length is a multiple
+ * of SHA1_LANES_CHUNK, then end with the rest.  count and the order of the
+ * messages are the same in each step.
+ */
 #define SHA1_LANES_CHUNK 64u
 
 struct sha1_lanes {

@@ -83,7 +83,7 @@ size_t http_on_body(char *bytes, size_t one, size_t n, void *arg);
 
 /* http_url.c */
 
-/* Whether it is http or https, which *https says; NULL, or what is wrong. */
+/* NULL: it is http, or https when *https; otherwise what is wrong. */
 const char *http_url_scheme(CURLU *url, bool *https);
 /* Host and port of this hop, as libcurl itself reads the URL.  False when it is none that we dial. */
 bool http_url_target(CURLU *url, char host[HOST_MAX], uint16_t *port);

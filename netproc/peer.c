@@ -2,8 +2,8 @@
  * peer.c - what each message of a peer means, and what we ask of it.
  *
  * States of a connection: connected (handshake sent, unless it connected to us),
- * shook (theirs received, joined in the picker), choking or not, dead.  A peer that is dead takes part
- * in nothing any more and waits for swarm_reap.
+ * shook (theirs received, joined in the picker), choking or not, dead.  A peer
+ * that is dead takes part in nothing any more and waits for reap() of swarm.c.
  *
  * Patience: a message that is of no use costs one unit of `patience`, which
  * refills with time; a flood of any kind ends there.  Messages that a healthy

@@ -14,6 +14,10 @@
 #include "peers.h"
 #include "slots.h"
 
+/* How much of a path is told, escaped, where a line names one or two. */
+#define PATH_ALONE 1200u
+#define PATH_OF_TWO 500u
+
 static struct download *download_of(struct child *c)
 {
 	/* The child is element `role` of its download's array. */
@@ -132,6 +136,23 @@ static void path_of(const struct download *d, uint32_t file, char *out, size_t r
 	screen_safe(out, room, metainfo_str(&d->m, t), t.length);
 }
 
+/* What the error means for people; into `out` when it is no constant. */
+static const char *reason_of(const struct download *d, const struct msg_disk_error *m, const char *root, char *out, size_t room)
+{
+	char other[PATH_OF_TWO];
+
+	switch (m->act) {
+	case DISK_ACT_FOREIGN:
+		return m->error == EMLINK ? "it has a second name (hard link)" : "it is no plain file of this download";
+	case DISK_ACT_SAME:
+		path_of(d, m->other, other, sizeof other);
+		snprintf(out, room, "the file system takes it for the same file as '%s/%s'", root, other);
+		return out;
+	default:
+		return strerror(m->error);
+	}
+}
+
 static int on_disk_error(void *self, const void *message, int fd)
 {
 	static const char *const acts[DISK_ACTS] = {
@@ -142,8 +163,8 @@ static int on_disk_error(void *self, const void *message, int fd)
 	};
 	const struct msg_disk_error *m = message;
 	struct download *d = download_of(self);
-	const char *root = d->out.finished ? d->out.name : d->out.part, *why = strerror(m->error);
-	char path[1200], other[500], same[1000];
+	const char *root = d->out.finished ? d->out.name : d->out.part, *why;
+	char path[PATH_ALONE], text[1000];
 	bool one = m->file != UINT32_MAX && !d->out.single;
 
 	(void)fd;
@@ -153,14 +174,8 @@ static int on_disk_error(void *self, const void *message, int fd)
 		return -1;
 	path[0] = 0;
 	if (one)
-		path_of(d, m->file, path, m->act == DISK_ACT_SAME ? sizeof other : sizeof path);
-	if (m->act == DISK_ACT_FOREIGN)
-		why = m->error == EMLINK ? "it has a second name (hard link)" : "it is no plain file of this download";
-	if (m->act == DISK_ACT_SAME) {
-		path_of(d, m->other, other, sizeof other);
-		snprintf(same, sizeof same, "the file system takes it for the same file as '%s/%s'", root, other);
-		why = same;
-	}
+		path_of(d, m->file, path, m->act == DISK_ACT_SAME ? PATH_OF_TWO : sizeof path);
+	why = reason_of(d, m, root, text, sizeof text);
 	if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
 	else if (d->out.finished)

@@ -113,51 +113,55 @@ static bool is_fresh(int fd)
 	return empty && fstat(fd, &st) == 0 && st.st_uid == geteuid();
 }
 
+/* What make_part() made under its temporary name goes.  errno stays. */
+static void unmake(const struct output *o, const char *temporary)
+{
+	int saved = errno;
+
+	(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
+	errno = saved;
+}
+
 /*
  * Makes NAME.part: under a temporary name first, which is then renamed without
  * replacing anything.  That rename is the one which the end depends on, so a
  * file system that lacks it is found out before the first byte.  It is recorded
  * before it has its name: killed in between, what is there is known for ours.
  */
-static int make_part(struct output *o, const struct output_options *options, const char *dir_name, const uint8_t *info_hash, char *error, size_t room)
+static int make_part(struct output *o, const struct output_options *options, const char *safe_dir, const uint8_t *info_hash, char *error,
+		     size_t room)
 {
 	char temporary[TEMPORARY_NAME];
 	struct stat st;
-	int saved;
 
 	temporary_name(temporary);
 	if (o->single) {
 		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	} else if (mkdirat(o->dir, temporary, 0755) == 0) {
 		o->root = openat(o->dir, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (o->root < 0) {
-			saved = errno;
-			(void)unlinkat(o->dir, temporary, AT_REMOVEDIR);
-			errno = saved;
-		}
+		if (o->root < 0)
+			unmake(o, temporary);
 	}
 	if (o->root < 0)
-		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(errno));
+		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, safe_dir, strerror(errno));
 	if (!o->single && !is_fresh(o->root))
-		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, dir_name);
+		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, safe_dir);
 	if (options->give && fstat(o->dir, &st) == 0 && st.st_uid != 0 && fchown(o->root, st.st_uid, st.st_gid) < 0) {
-		saved = errno;
-		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
-		return refuse(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, dir_name, strerror(saved));
+		unmake(o, temporary);
+		return refuse(error, room, "cannot give '%s' to the owner of '%s': %s", o->part, safe_dir, strerror(errno));
 	}
 	if (state_find(&o->state, options->states, info_hash, o->dir, error, room) < 0 || state_claim(&o->state, o->root, error, room) < 0) {
-		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
+		unmake(o, temporary);
 		return -1;
 	}
 	if (flock(o->root, LOCK_EX | LOCK_NB) < 0 || renameat2(o->dir, temporary, o->dir, o->part, RENAME_NOREPLACE) < 0) {
-		saved = errno;
-		(void)unlinkat(o->dir, temporary, o->single ? 0 : AT_REMOVEDIR);
-		if (saved == EINVAL || saved == ENOSYS)
-			return refuse(error, room, "the file system of '%s' cannot rename without replacing, which bulkhead needs", dir_name);
-		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, dir_name, strerror(saved));
+		unmake(o, temporary);
+		if (errno == EINVAL || errno == ENOSYS)
+			return refuse(error, room, "the file system of '%s' cannot rename without replacing, which bulkhead needs", safe_dir);
+		return refuse(error, room, "cannot create '%s' in '%s': %s", o->part, safe_dir, strerror(errno));
 	}
 	if (!is_root(o, o->part))
-		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, dir_name);
+		return refuse(error, room, "'%s' changed while it was made: somebody else renames in '%s'", o->part, safe_dir);
 	return 0;
 }
 
@@ -201,15 +205,15 @@ static int check_part(struct output *o, const struct output_options *options, co
 	return 0;
 }
 
-static int open_part(struct output *o, const struct output_options *options, const char *dir_name, const struct metainfo_header *h, char *error,
-		     size_t room)
+static int open_part(struct output *o, const struct output_options *options, const char *safe_dir, const struct metainfo_header *h,
+		     char *error, size_t room)
 {
 	/* O_NONBLOCK: a pipe or device under that name does not hold us up before it is refused. */
 	int flags = (o->single ? O_RDWR | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
 
 	o->root = openat(o->dir, o->part, flags);
 	if (o->root < 0 && errno == ENOENT)
-		return make_part(o, options, dir_name, h->info_hash, error, room);
+		return make_part(o, options, safe_dir, h->info_hash, error, room);
 	if (o->root < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EISDIR || errno == ENXIO))
 		return refuse(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
 	if (o->root < 0)
@@ -235,7 +239,7 @@ static int open_finished(struct output *o, uint64_t total, char *error, size_t r
 }
 
 /* Room for pieces that must wait: a file without a name. */
-static int open_spill(struct output *o, const char *dir_name, char *error, size_t room)
+static int open_spill(struct output *o, const char *safe_dir, char *error, size_t room)
 {
 	char temporary[TEMPORARY_NAME];
 
@@ -246,7 +250,7 @@ static int open_spill(struct output *o, const char *dir_name, char *error, size_
 	o->spill = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (o->spill >= 0 && unlinkat(o->dir, temporary, 0) == 0)
 		return 0;
-	return refuse(error, room, "cannot make a temporary file in '%s': %s", dir_name, strerror(errno));
+	return refuse(error, room, "cannot make a temporary file in '%s': %s", safe_dir, strerror(errno));
 }
 
 int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)

@@ -16,10 +16,10 @@
 
 struct output_options {
 	int dir;              /* the output directory; borrowed for as long as the output is open */
-	const char *dir_name; /* for messages only */
-	int states;           /* the state directory; borrowed */
-	bool give;  /* what is made is given to the owner of the directory (started as root) */
-	bool adopt; /* a NAME.part without a record is taken over */
+	const char *dir_name; /* as the user wrote it; for messages only, which escape it */
+	int states;           /* the state directory; borrowed until the walls are up */
+	bool give;            /* what is made is given to the owner of the directory (started as root) */
+	bool adopt;           /* a NAME.part without a record is taken over */
 };
 
 struct output {

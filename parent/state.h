@@ -45,7 +45,7 @@ struct state_record {
 #define STATE_FINISHED 1u /* NAME.part became NAME */
 
 struct state {
-	int dir;        /* borrowed: the state directory */
+	int dir;        /* borrowed: the state directory, until the walls are up */
 	int fd;         /* owned: the record, locked; -1: there is none */
 	char name[128]; /* in dir */
 	struct state_record record; /* sequence 0: there is no valid one */

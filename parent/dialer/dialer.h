@@ -14,10 +14,10 @@
 #include <sys/queue.h>
 
 #include "channel.h"
+#include "egress.h"
 #include "eyeballs.h"
 #include "limits.h"
 #include "names.h"
-#include "egress.h"
 #include "routes.h"
 
 /* As in the BSDs; glibc's sys/queue.h lacks it. */

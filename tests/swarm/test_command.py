@@ -120,7 +120,7 @@ def test_without_any_way_to_hear_of_peers_what_is_there_still_completes(outdir, 
         assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
     name = os.path.join(str(outdir), os.fsdecode(data.name))
     os.rename(name, name + ".part")
-    r = get(data.torrent, outdir, seconds=0)
+    r = get(data.torrent, outdir, seconds=0, options=["--adopt"])  # its record went with the rename
     assert_complete(r, data, outdir)
     assert "warning: " in r.stderr and "nobody to download from" in r.stderr, r.told()
 
