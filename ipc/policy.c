@@ -111,6 +111,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(ALL, recvmsg, "channels that carry descriptors"),
 	ALLOW(DIALER | PARENT, sendmsg, "handing descriptors over"),
 	ALLOW(NETPROC, readv, "payload straight into slots"),
+	ALLOW(NETPROC, writev, "blocks straight out of diskproc's slots, each behind its head"),
 	ALLOW(RESOLVER, writev, "a question over TCP"),
 	ALLOW(ALL, fcntl, "channel_init", IS(1, F_GETFL)),
 	ALLOW(ALL, fcntl, "channel_init: O_NONBLOCK only; O_ASYNC would send signals", IS(1, F_SETFL),

@@ -12,7 +12,7 @@
 
 #include "messages.h"
 
-#define STRANGERS_KEPT 1024u /* a power of two */
+#define STRANGERS_KEPT 1024u  /* a power of two */
 #define STRANGERS_BANNED 256u /* hosts; then the first is forgotten */
 
 /* A bit of every id of a stranger and of no candidate's. */

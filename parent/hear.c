@@ -239,13 +239,13 @@ static int on_listening(void *self, const void *message, int fd)
 	int n;
 
 	(void)fd;
-	if (c->told_listening || (m->port4 && m->port6 && m->port4 != m->port6) || (port && !o->listen) ||
+	if (!o->listen || c->told_listening || (m->port4 && m->port6 && m->port4 != m->port6) ||
 	    (port && (port < o->port_first || port > o->port_last)))
 		return -1;
 	c->told_listening = true;
 	c->listens = (m->port4 ? 1u : 0u) + (m->port6 ? 1u : 0u);
 	d->port = port;
-	if (!port && o->listen)
+	if (!port)
 		cannot_listen(d);
 	/* Otherwise before its GO. */
 	if (d->child[ROLE_NETPROC].state == CHILD_RUNNING)

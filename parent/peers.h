@@ -1,5 +1,6 @@
 /*
- * peers.h - where a download can hear of peers: a tracker that is asked, --peer.
+ * peers.h - where a download can hear of peers: a tracker that is asked, --peer,
+ * those that know the port of --port.
  * Each way to find them that bulkhead learns is one more line in peers.c.
  */
 #ifndef PARENT_PEERS_H

@@ -70,7 +70,8 @@ void listeners_open(struct dialer *d)
 			break;
 	}
 	if (error)
-		log_line(LOG_DETAIL, TOPIC_DIAL, "cannot listen on ports %u to %u: errno %d", d->options.port_first, d->options.port_last, error);
+		log_line(LOG_DETAIL, TOPIC_DIAL, "cannot listen on ports %u to %u: errno %d", d->options.port_first, d->options.port_last,
+			 error);
 }
 
 bool listeners_are_served(const struct dialer *d)
@@ -145,7 +146,8 @@ void listener_ready(struct dialer *d, struct listener *l)
 			continue;
 		default: /* EMFILE, ENFILE, ENOBUFS, ENOMEM */
 			d->accept_after_ms = d->now_ms + PAUSE_MS;
-			dialer_log_refusal(d, "nobody is accepted for a second; port of", &(struct net_addr){ .family = l == d->listeners ? 4 : 6, .port = l->port },
+			dialer_log_refusal(d, "nobody is accepted for a second; port of",
+					   &(struct net_addr){ .family = l == d->listeners ? 4 : 6, .port = l->port },
 					   errno == EMFILE || errno == ENFILE ? "no descriptors are left" : "the system has no room");
 			return;
 		}

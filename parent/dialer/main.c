@@ -102,8 +102,10 @@ static void begin(struct dialer *d)
 	if (routes_open(&d->routes) < 0)
 		fail("cannot ask for routes");
 	/* Nor can anything listen. */
-	listeners_open(d);
-	tell_listening(d);
+	if (d->options.port_first) {
+		listeners_open(d);
+		tell_listening(d);
+	}
 	compartment_lock(&self);
 	wrong = form ? metainfo_open(&d->egress.form, form, form_bytes) : NULL;
 	if (wrong)

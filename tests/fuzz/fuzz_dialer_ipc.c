@@ -56,12 +56,14 @@ static void give(struct channel *c, enum message_type type, const uint8_t *bytes
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct msg_dialer_options o = { .max_in_flight = 5, .dials_per_second = 50 };
+	struct msg_dialer_options o = { .max_in_flight = 5, .dials_per_second = 50, .port_first = 50000, .port_last = 50000, .listen4 = 1 };
 	uint32_t steps = 0;
 
 	signal(SIGPIPE, SIG_IGN);
 	log_to_sink(sink, LOG_TRACE);
 	fake_begin(&o);
+	listeners_open(&fake.d);
+	fake.from = (struct net_addr){ .family = 4, .port = 40000 };
 	while (size >= 2 && steps++ < 400) {
 		uint8_t what = data[0];
 		size_t n = min_u32(data[1] * 4u, (uint32_t)min_u64(size - 2, 1024));
@@ -89,6 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fake.result_error = what & 8 ? ECONNREFUSED : 0;
 			fake.socket_error = what & 16 ? EMFILE : 0;
 			fake.route_error = what & 32 ? ENETUNREACH : 0;
+			fake.accept_error = what & 128 ? EMFILE : 0;
+			fake.waiting = (uint32_t)min_u64(n, 64);
+			memcpy(&fake.from.ip, bytes, min_u64(n, 4));
 			break;
 		case 6:
 			drain();

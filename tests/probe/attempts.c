@@ -278,6 +278,26 @@ static long bind_it(void)
 }
 TRY(listen_it, syscall(SYS_listen, probe.tcp, 1))
 TRY(accept_it, syscall(SYS_accept4, probe.tcp, 0, 0, 0))
+TRY(accept_inherited, syscall(SYS_accept4, probe.tcp, 0, 0, SOCK_NONBLOCK))
+TRY(accept_blocking, syscall(SYS_accept4, probe.tcp, 0, 0, SOCK_CLOEXEC))
+#ifdef SYS_accept
+TRY(accept_old, syscall(SYS_accept, probe.tcp, 0, 0))
+#endif
+/* The socket does not listen: EINVAL is the kernel's own answer, behind the filter. */
+static long accept_as_dialer(void)
+{
+	return syscall(SYS_accept4, probe.tcp, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC) >= 0 || errno == EINVAL ? 0 : -1;
+}
+static long listen_anew(void)
+{
+	struct sockaddr_in a = loopback(0);
+	int fd = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	(void)syscall(SYS_bind, fd, &a, sizeof a);
+	return syscall(SYS_listen, fd, 1);
+}
 static long send_to(void)
 {
 	struct sockaddr_in a = loopback(9);
@@ -601,7 +621,12 @@ const struct attempt attempts[] = {
 	REFUSED(ALL | P, socket_vsock), REFUSED(ALL | P, socket_can), REFUSED(ALL | P, socket_high), REFUSED(ALL | P, socket_unix_high),
 	REFUSED(ALL | P, socket_audit), REFUSED(ALL & ~R, socket_mptcp), REFUSED(ALL & ~R, socket_sctp), REFUSED(ALL | P, socket_pair),
 	REFUSED(I | N | K, connect_udp), REFUSED(ALL | P, connect_control), REFUSED(I | N | K, bind_it), REFUSED(ALL | P, listen_it),
-	REFUSED(ALL | P, accept_it), REFUSED(I | N | K | P, send_to), REFUSED(I | N | K, send_to_length), REFUSED(I | N | K, send_message),
+	REFUSED(ALL | P, accept_it), REFUSED(ALL | P, accept_inherited), REFUSED(ALL | P, accept_blocking), REFUSED(ALL | P, listen_anew),
+#ifdef SYS_accept
+	REFUSED(ALL | P, accept_old),
+#endif
+	{ "accept_as_dialer", (ALL & ~D) | P, D, accept_as_dialer },
+	REFUSED(I | N | K | P, send_to), REFUSED(I | N | K, send_to_length), REFUSED(I | N | K, send_message),
 	REFUSED(ALL & ~R, send_messages), REFUSED(I | N | K, send_descriptor), REFUSED(N | D, routing_header), REFUSED(N | D, source_route),
 	REFUSED(N | D, source_route_high), REFUSED(N, bind_to_device), REFUSED(N | D, set_mark), REFUSED(N | D, attach_filter),
 	REFUSED(N | D, upper_protocol), REFUSED(N | D, repair), REFUSED(N | D, fast_open), REFUSED(N | D, packet_info),

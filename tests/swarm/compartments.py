@@ -63,8 +63,10 @@ def addr_text(b):
     return None if family == 0 else (str(ipaddress.ip_address(ip[:4] if family == 4 else ip)), port)
 
 
-def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768):
-    return struct.pack("=16s20s20sB3x5I", interface.encode(), addr(bind4), addr(bind6), system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf) + bytes(12)  # does not listen
+def dialer_options(interface="", bind4=None, bind6=None, system_dns=0, timeout_ms=3000, in_flight=64, per_second=1000, rcvbuf=65536, sndbuf=32768,
+                   ports=(0, 0), listen4=1, listen6=1, accepts=30):
+    return struct.pack("=16s20s20sB3x5I2H2B2xI", interface.encode(), addr(bind4), addr(bind6), system_dns, timeout_ms, in_flight, per_second, rcvbuf, sndbuf,
+                       ports[0], ports[1], listen4, listen6, accepts)
 
 
 def form(trackers):
@@ -224,7 +226,7 @@ class Compartment:
         self.process = process.start([path], preexec_fn=before, pass_fds=[3])
         theirs.close()
         self.control = Channel(mine, CONTROL_EPOCH)
-        self.log, self.stats = [], []
+        self.log, self.stats, self.listening = [], [], None
         self.expect("HELLO")
         for what, (fd, epoch) in fds.items():
             self.control.send("SETUP_FD", struct.pack("=II", SETUP["SETUP_" + what], epoch), fd=fd)
@@ -245,7 +247,9 @@ class Compartment:
                 level, topic, length = struct.unpack("=BBH", m[1][:4])
                 self.log.append(m[1][4:4 + length].decode())
             elif m[0] == "DIALER_STATS":
-                self.stats.append(struct.unpack("=4I", m[1]))
+                self.stats.append(struct.unpack("=6I", m[1]))
+            elif m[0] == "LISTENING":
+                self.listening = struct.unpack("=HH", m[1])
             elif m[0] == "VIOLATION":
                 raise AssertionError("unlisted system call %d" % struct.unpack("=I", m[1]))
             if m[0] == "LISTENER":

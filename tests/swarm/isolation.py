@@ -8,13 +8,22 @@ With BULKHEAD_TEST_NET=host nothing is entered: the tests then run on the machin
 import ctypes
 import errno
 import fcntl
+import itertools
 import os
 import socket
 import struct
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE, MNT_DETACH = 2, 4, 16384, 1 << 18, 2
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, IFF_UP = 0x8913, 0x8914, 0x8916, 0x891c, 1
+
+# A network of our own on the loopback interface, for programs that take no 127.x address for a peer's.
+HERE = "10.77.0.1"
+_here = itertools.count(2)
+
+
+def next_here():
+    return "10.77.1.%d" % next(_here)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,6 +51,8 @@ def enter():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         flags = struct.unpack("16sh14x", fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0)))[1]
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+        for what, ip in ((SIOCSIFADDR, HERE), (SIOCSIFNETMASK, "255.255.0.0")):
+            fcntl.ioctl(s, what, struct.pack("16sH2x4s8x", b"lo:1", socket.AF_INET, socket.inet_aton(ip)))
     return True
 
 

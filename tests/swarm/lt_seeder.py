@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""lt_seeder.py ADDRESS PORT FOLDER TORRENT tracker|alone RATE: seeds TORRENT, whose data is in FOLDER, until it is stopped.
+"""lt_seeder.py ADDRESS PORT FOLDER TORRENT tracker|alone RATE [PEER PORT]: seeds TORRENT, whose data is in FOLDER, until it is stopped.
 
 Prints SEEDING when the data was checked and (with "tracker") announced.  RATE is bytes per second, 0 for no limit.
+Once it seeds it connects to PEER.
 """
 import sys
 import time
@@ -12,7 +13,7 @@ import libtorrent as lt
 def session(address, port):
     where = "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
     return lt.session({
-        "listen_interfaces": where, "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "listen_interfaces": where, "outgoing_interfaces": address, "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_outgoing_utp": False, "enable_incoming_utp": False, "allow_multiple_connections_per_ip": True,
         "in_enc_policy": int(lt.enc_policy.disabled), "out_enc_policy": int(lt.enc_policy.disabled), "allowed_enc_level": int(lt.enc_level.plaintext),
         "validate_https_trackers": False, "ssrf_mitigation": False, "allow_idna": True, "no_connect_privileged_ports": False,
@@ -43,6 +44,8 @@ def main():
         if not told and announced and h.status().is_seeding:
             told = True
             print("SEEDING", flush=True)
+            if sys.argv[7:]:
+                h.connect_peer((sys.argv[7], int(sys.argv[8])))
 
 
 main()

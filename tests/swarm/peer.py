@@ -1,8 +1,8 @@
 """peer.py - a BitTorrent peer written by hand, honest until told otherwise.
 
 All scripted peers of a test live in one asyncio loop in one thread (Swarm).  A behaviour is a coroutine
-`async def behaviour(c)` that is given each connection (Conn) that the program under test makes.  `honest` is one;
-the others are in tests/hostile/peers.py.
+`async def behaviour(c)` that is given each connection (Conn) that the program under test makes; or, of a swarm that
+calls, that the peer makes to the program.  `honest` is one; the others are in tests/hostile/peers.py.
 """
 import asyncio
 import contextlib
@@ -72,8 +72,12 @@ class Conn:
         return PROTOCOL + reserved + (infohash or self.payload.infohash) + (peer_id or self.peer.id)
 
     async def handshake(self, reserved=bytes(8), infohash=None, peer_id=None):
-        self.theirs = await self.reader.readexactly(68)
+        """Whoever has called speaks first."""
+        if not self.peer.swarm.calls:
+            self.theirs = await self.reader.readexactly(68)
         await self.raw(self.hello(reserved, infohash, peer_id))
+        if self.peer.swarm.calls:
+            self.theirs = await self.reader.readexactly(68)
 
     def bits(self, pieces=None):
         """A bitfield of these pieces (default: all)."""
@@ -155,6 +159,14 @@ class Peer:
         self.server = await asyncio.start_server(self.accept, self.address, 0, **kw)
         self.port = self.server.sockets[0].getsockname()[1]
 
+    async def call(self, where):
+        """Connects again and again, as soon as the last connection has ended."""
+        while True:
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                reader, writer = await asyncio.wait_for(asyncio.open_connection(*where, local_addr=(self.address, 0)), 5)
+                await self.accept(reader, writer)
+            await asyncio.sleep(0.3)
+
     async def accept(self, reader, writer):
         self.connections += 1
         self.open += 1
@@ -174,13 +186,18 @@ class Peer:
 
 
 class Swarm:
-    """Scripted peers of one test.  The gate opens when every hostile peer has acted, or after `patience` seconds."""
+    """Scripted peers of one test.  The gate opens when every hostile peer has acted, or after `patience` seconds.
 
-    def __init__(self, payload, behaviours, patience=2.0):
+    They listen, or, with calls=(address, port), connect there.
+    """
+
+    def __init__(self, payload, behaviours, patience=2.0, calls=None):
+        self.calls = calls
         self.payload, self.patience, self.wrong, self.given, self.most_open = payload, patience, [], 0, 0
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
-        self.all = [Peer(self, payload, b, None) for b in behaviours]
+        # Those that call come from networks of their own: how many may come from one is limited.
+        self.all = [Peer(self, payload, b, seeders.next_network() if calls else None) for b in behaviours]
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         if not self.ready.wait(10):
@@ -194,15 +211,20 @@ class Swarm:
         self.loop.close()
 
     async def _main(self):
+        callers = []
         for p in self.all:
-            await p.listen()
+            if self.calls:
+                callers.append(asyncio.create_task(p.call(self.calls)))
+            else:
+                await p.listen()
         self.note()
         self.loop.call_later(30, self.gate.set)
         self.ready.set()
         await self.closed.wait()
         for p in self.all:
-            p.server.close()
-        tasks = [t for p in self.all for t in p.tasks]
+            if not self.calls:
+                p.server.close()
+        tasks = callers + [t for p in self.all for t in p.tasks]
         for t in tasks:
             t.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

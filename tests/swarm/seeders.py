@@ -22,13 +22,19 @@ from payload import bencode
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"
-_hosts, _probes = itertools.count(1), itertools.count(1)
+_hosts, _probes, _networks = itertools.count(1), itertools.count(1), itertools.count(0)
 
 
 def next_address():
     """An address for each peer: clients commonly allow one connection for each."""
     n = next(_hosts)
     return "127.0.%d.%d" % (1 + n // 200, 1 + n % 200)
+
+
+def next_network():
+    """An address in a /24 of its own."""
+    n = next(_networks)
+    return "127.%d.%d.1" % (60 + n // 250, 1 + n % 250)
 
 
 def free_port(address="127.0.0.1"):
@@ -68,11 +74,11 @@ def is_seeding(address, port, payload):
         return False
 
 
-def libtorrent(payload, address=None, tracker=False, rate=0):
-    """(address, port) of a libtorrent session; rate in bytes per second, 0 is as fast as it can."""
+def libtorrent(payload, address=None, tracker=False, rate=0, dials=None):
+    """(address, port) of a libtorrent session; rate in bytes per second, 0 is as fast as it can; dials: (address, port) that it connects to."""
     address = address or next_address()
     port = free_port(address)
-    p = process.start([PYTHON, os.path.join(HERE, "lt_seeder.py"), address, port, payload.folder, payload.torrent, "tracker" if tracker else "alone", rate])
+    p = process.start([PYTHON, os.path.join(HERE, "lt_seeder.py"), address, port, payload.folder, payload.torrent, "tracker" if tracker else "alone", rate, *(dials or ())])
     process.wait_for(lambda: "SEEDING" in process.read_log(p), 30, "libtorrent seeds", p)
     return address, port
 

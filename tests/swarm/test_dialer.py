@@ -274,6 +274,134 @@ def test_source_address_holds(world):
     assert world.dialer(bind4="203.0.118.1").dial(PUBLIC)[0] == FAILURE["DIAL_FAILED"]
 
 
+# ---- who connects to it
+
+PORTS = (50000, 50003)
+
+
+def connect(space, ip, port, source=None):
+    """A connection out of this namespace."""
+    return space.call(lambda: socket.create_connection((ip, port), 3, source and (source, 0)))
+
+
+def incoming(d):
+    """(their address, ours, the socket) of the next one that is let in."""
+    name, body, fd = d.net.receive()
+    assert name == "INCOMING" and fd is not None
+    return addr_text(body[:20]), addr_text(body[20:40]), socket.socket(fileno=fd)
+
+
+def is_closed(s):
+    s.settimeout(3)
+    try:
+        return s.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("stranger,ours", [(PUBLIC, "203.0.115.2"), (PUBLIC6, "2a01:1::2")])
+def test_stranger_is_let_in_and_handed_over_unread(world, stranger, ours):
+    d = world.dialer(ports=PORTS)
+    assert d.listening == (PORTS[0], PORTS[0])
+    s = connect(world.router, ours, PORTS[0], stranger)
+    s.send(b"hello")
+    theirs, local, sock = incoming(d)
+    assert theirs == s.getsockname()[:2] and theirs[0] == stranger and local == (ours, PORTS[0])
+    assert sock.recv(10) == b"hello"
+    assert fcntl.fcntl(sock, fcntl.F_GETFL) & os.O_NONBLOCK
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * 65536 and sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * 32768
+
+
+def test_neighbours_and_ourselves_are_turned_away(world):
+    d = world.dialer(ports=PORTS)
+    for space, ip, why in ((world.router, "203.0.115.2", "a directly attached network"), (world.router, "2a01:1::2", "a directly attached network"),
+                           (world.machine, "203.0.116.1", "this machine's own address"), (world.machine, "127.0.0.1", "loopback"), (world.machine, "::1", "loopback")):
+        assert is_closed(connect(space, ip, PORTS[0])), ip
+        d.log_line(why)
+    while not d.stats or d.stats[-1][5] < 5:
+        d.expect("DIALER_STATS")
+    assert d.stats[-1][3:] == (5, 0, 5)
+
+
+def test_who_is_allowed_is_let_in(world):
+    d = world.dialer(net("127.0.0.0", 8), ("ALLOW_ADDR", addr("203.0.115.1", 6881)), ports=PORTS)
+    s = connect(world.machine, "127.0.0.1", PORTS[0])
+    assert incoming(d)[0] == s.getsockname()
+    s = connect(world.router, "203.0.115.2", PORTS[0], "203.0.115.1")  # of --peer, from another port
+    assert incoming(d)[0] == s.getsockname()
+    assert is_closed(connect(world.router, "198.41.0.2", PORTS[0]))
+
+
+def test_first_port_that_is_free_in_both_families(world):
+    world.machine.listen("0.0.0.0", PORTS[0])
+    world.machine.listen("::", PORTS[0] + 1)
+    torrents = [world.dialer(ports=PORTS) for i in range(3)]  # one dialer each
+    assert [d.listening for d in torrents] == [(PORTS[0] + 2, PORTS[0] + 2), (PORTS[0] + 3, PORTS[0] + 3), (0, 0)]
+    assert world.dialer().listening is None
+
+
+def test_interface_holds_for_who_connects(world):
+    d = world.dialer(interface="tun0", ports=PORTS)
+    with pytest.raises(OSError):
+        connect(world.router, "203.0.115.2", PORTS[0], PUBLIC)
+    world.machine.ip("route add default via 198.41.0.1 dev tun0 metric 500")
+    s = connect(world.router, "198.41.0.2", PORTS[0])
+    assert is_closed(s)  # of an attached network
+    world.router.ip("route add 203.0.115.2/32 dev vpn0")
+    s = connect(world.router, "198.41.0.2", PORTS[0], PUBLIC)
+    theirs, local, sock = incoming(d)
+    assert theirs == s.getsockname() and sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"tun0"
+
+
+def test_source_address_holds_for_who_connects(world):
+    d = world.dialer(bind4="203.0.115.2", listen6=0, ports=PORTS)
+    assert d.listening == (PORTS[0], 0)
+    world.router.ip("route add 203.0.116.1/32 via 203.0.115.2")
+    with pytest.raises(ConnectionRefusedError):
+        connect(world.router, "203.0.116.1", PORTS[0], PUBLIC)
+    connect(world.router, "203.0.115.2", PORTS[0], PUBLIC)
+    assert incoming(d)[1] == ("203.0.115.2", PORTS[0])
+    # An address that this machine does not have.
+    assert world.dialer(bind4="203.0.118.1", listen6=0, ports=PORTS).listening == (0, 0)
+
+
+def test_one_address_has_its_share_of_connections(world):
+    d = world.dialer(ports=PORTS)
+    made = [connect(world.router, "203.0.115.2", PORTS[0], PUBLIC) for i in range(40)]
+    let_in = [incoming(d) for i in range(8)]
+    assert all(is_closed(s) for s in made[9:])  # one more may have come in meanwhile
+    connect(world.router, "2a01:1::2", PORTS[0], PUBLIC6)
+    while incoming(d)[0][0] != PUBLIC6:
+        pass
+    assert len({x[0] for x in let_in}) == 8
+
+
+def test_netproc_that_takes_nobody_is_given_few(world):
+    """As a compromised one might: the sockets of strangers that it leaves lying are bounded, and so is the memory behind them."""
+    d = world.dialer(ports=PORTS, accepts=1000)
+    world.router.ip("route add local 203.1.0.0/16 dev lo")
+    made = []
+
+    def begin(i):
+        s = socket.socket()
+        s.bind(("203.1.%d.1" % i, 0))
+        s.setblocking(False)
+        s.connect_ex(("203.0.115.2", PORTS[0]))
+        made.append(s)
+    for i in range(250):
+        world.router.call(lambda: begin(i))
+    with pytest.raises(AssertionError):
+        while True:
+            d.expect("DIALER_STATS", 2.5)  # until it has no news
+    assert 30 < d.stats[-1][4] < 100, d.stats[-1]
+    assert len(os.listdir("/proc/%d/fd" % d.process.pid)) < 32
+    before = d.stats[-1][4]
+    assert [incoming(d) for i in range(before)]
+    while d.stats[-1][4] == before:
+        d.expect("DIALER_STATS")  # and goes on
+
+
 # ---- names
 
 def test_black_holed_ipv6_costs_a_quarter_of_a_second(world):

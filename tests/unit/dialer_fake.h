@@ -11,6 +11,7 @@
 #include "../../parent/dialer/names.c"
 #include "../../parent/dialer/dial.c"
 #include "../../parent/dialer/serve.c"
+#include "../../parent/dialer/incoming.c"
 
 #include <fcntl.h>
 
@@ -23,8 +24,36 @@ struct fake {
 	int socket_error, start_error, result_error, route_error;
 	enum egress_verdict route_verdict;
 	uint32_t sockets; /* made so far */
+	/* Listening: what befalls it in each family, and who waits there. */
+	int listen_error[2];
+	uint16_t taken_up_to[2]; /* ports that others have */
+	uint32_t waiting;
+	int accept_error;
+	uint32_t accepts; /* tried so far */
+	struct net_addr from;
 };
 static struct fake fake;
+
+int listen_socket(const struct msg_dialer_options *o, uint8_t family, uint16_t port, int *interface)
+{
+	size_t i = family == 6;
+
+	*interface = o->bind_interface[0] ? 5 : 0;
+	errno = port <= fake.taken_up_to[i] ? EADDRINUSE : fake.listen_error[i];
+	return errno ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+int accept_socket(int listening, struct net_addr *from)
+{
+	(void)listening;
+	fake.accepts++;
+	errno = fake.accept_error ? fake.accept_error : EAGAIN;
+	if (fake.accept_error || !fake.waiting)
+		return -1;
+	fake.waiting--;
+	*from = fake.from;
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
 
 int connect_socket(const struct msg_dialer_options *o, uint8_t family, int *interface)
 {
@@ -103,6 +132,7 @@ static void fake_end(void)
 		if (fake.d.clients[i].channel.fd >= 0)
 			client_close(&fake.d, &fake.d.clients[i]);
 	resolver_close(&fake.d);
+	listeners_close(&fake.d);
 	channel_close(&fake.net);
 	channel_close(&fake.resolver);
 }
@@ -121,6 +151,9 @@ static void fake_turn(uint64_t ms, bool ready)
 	for (i = 0; i < CLIENTS_MAX; i++)
 		if (fake.d.clients[i].channel.fd >= 0)
 			serve_client_ready(&fake.d, &fake.d.clients[i]);
+	for (i = 0; i < ARRAY_LEN(fake.d.listeners) && (fake.waiting || fake.accept_error); i++)
+		if (fake.d.listeners[i].fd >= 0 && listeners_are_served(&fake.d))
+			listener_ready(&fake.d, &fake.d.listeners[i]);
 	dials_turn(&fake.d);
 	serve_flush(&fake.d);
 }

@@ -106,6 +106,7 @@ static struct side {
 	uint32_t epochs[32], passed_count;
 	bool ended, go;
 	struct msg_net_options net; /* netproc's */
+	uint32_t port, port_before_go; /* of LISTEN_PORT */
 } sides[ROLE_COUNT];
 
 static struct {
@@ -125,6 +126,7 @@ static void launched(const struct launcher_answer *wanted, enum role role)
 	channel_close(&s->control);
 	s->passed_count = 0;
 	s->ended = s->go = false;
+	s->port = s->port_before_go = UINT32_MAX;
 	s->starts++;
 	channel_init(&s->control, ends[1], CONTROL_EPOCH, true, "parent");
 	a.kind = LAUNCHER_LAUNCHED;
@@ -181,6 +183,10 @@ static void listen_to_parent(struct side *s)
 		if (p.type == MSG_NET_OPTIONS)
 			memcpy(&s->net, packet_message(&p, 0), sizeof s->net);
 		s->ended |= p.type == MSG_SETUP_END;
+		if (p.type == MSG_LISTEN_PORT)
+			s->port = ((const struct msg_listen_port *)packet_message(&p, 0))->port;
+		if (p.type == MSG_LISTEN_PORT && !s->go)
+			s->port_before_go = s->port;
 		s->go |= p.type == MSG_GO;
 		if (p.fd >= 0)
 			close(p.fd);
@@ -621,6 +627,160 @@ static void test_at_the_end_nobody_keeps_diskproc_from_its_last_sync(void **stat
 	assert_int_equal(d.child[ROLE_DISKPROC].state, CHILD_ENDING);
 }
 
+/* ---- where it listens */
+
+static void as_listening(uint16_t first, uint16_t last, bool given)
+{
+	o.listen = true;
+	o.port_first = first;
+	o.port_last = last;
+	o.port_given = given;
+}
+
+static int end_listening(void **state)
+{
+	o.listen = o.port_given = o.json = false;
+	o.port_first = o.port_last = 0;
+	return end(state);
+}
+
+/* The dialer is up and says so. */
+static void dialer_listens(uint16_t port4, uint16_t port6)
+{
+	struct msg_listening m = { .port4 = port4, .port6 = port6 };
+	uint32_t n = usual(ROLE_DIALER) + (port4 ? 1u : 0u) + (port6 ? 1u : 0u);
+
+	hello(ROLE_DIALER);
+	tell(ROLE_DIALER, MSG_LISTENING, &m);
+	if (d.child[ROLE_DIALER].state == CHILD_LOCKING)
+		ready_with(ROLE_DIALER, n, (1u << n) - 1);
+}
+
+static void run_listening(uint16_t port4, uint16_t port6)
+{
+	download_start(&d);
+	turns();
+	come_up(ROLE_RESOLVER);
+	dialer_listens(port4, port6);
+	hello(ROLE_DISKPROC);
+	come_up(ROLE_NETPROC);
+	ready(ROLE_DISKPROC);
+}
+
+static void test_netproc_hears_the_port_before_its_go(void **state)
+{
+	(void)state;
+	as_listening(7000, 7009, true);
+	run_listening(7003, 7003);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	assert_true(sides[ROLE_NETPROC].go);
+	assert_int_equal(sides[ROLE_NETPROC].port_before_go, 7003);
+	assert_null(strstr(said, "listen"));
+}
+
+static void test_one_family_is_enough_to_listen(void **state)
+{
+	(void)state;
+	as_listening(7000, 7009, true);
+	o.json = true;
+	run_listening(0, 7004);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	assert_int_equal(sides[ROLE_NETPROC].port_before_go, 7004);
+	assert_int_equal(d.status, -1);
+}
+
+static void test_no_port_of_those_that_the_user_chose_is_a_failure(void **state)
+{
+	(void)state;
+	as_listening(7000, 7009, true);
+	download_start(&d);
+	turns();
+	come_up(ROLE_RESOLVER);
+	dialer_listens(0, 0);
+	assert_int_equal(d.status, STATUS_FAILED);
+	assert_non_null(strstr(said, "cannot listen on ports 7000 to 7009: taken or not permitted"));
+	assert_false(sides[ROLE_NETPROC].go);
+}
+
+static void test_no_port_of_those_by_chance_is_a_warning(void **state)
+{
+	(void)state;
+	as_listening(50000, 50063, false);
+	run_listening(0, 0);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	assert_int_equal(sides[ROLE_NETPROC].port_before_go, 0);
+	assert_non_null(strstr(said, "warning: source: cannot listen on ports 50000 to 50063: nobody can connect to us"));
+}
+
+static void test_ports_that_cannot_be_break_the_contract(void **state)
+{
+	static const struct { bool listen; uint16_t port4, port6; } bad[] = {
+		{ true, 7010, 7010 }, { true, 6999, 0 }, { true, 7000, 7001 }, { false, 7000, 7000 },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		as_listening(7000, 7009, true);
+		o.listen = bad[i].listen;
+		download_start(&d);
+		turns();
+		dialer_listens(bad[i].port4, bad[i].port6);
+		assert_int_equal(d.status, STATUS_DIED);
+		assert_non_null(strstr(said, "dialer broke its contract"));
+		assert_int_equal(end_listening(state), 0);
+		assert_int_equal(begin(state), 0);
+	}
+}
+
+static void test_the_port_is_told_once_and_not_later(void **state)
+{
+	struct msg_listening m = { .port4 = 7000, .port6 = 7000 };
+
+	(void)state;
+	as_listening(7000, 7009, true);
+	run_listening(7000, 7000);
+	tell(ROLE_DIALER, MSG_LISTENING, &m);
+	assert_non_null(strstr(said, "dialer broke its contract"));
+}
+
+static void test_a_socket_that_listens_and_was_not_told_of_is_a_missing_wall(void **state)
+{
+	struct msg_listening m = { .port4 = 7000 };
+	uint32_t n = usual(ROLE_DIALER) + 2;
+
+	(void)state;
+	as_listening(7000, 7009, true);
+	download_start(&d);
+	turns();
+	hello(ROLE_DIALER);
+	tell(ROLE_DIALER, MSG_LISTENING, &m);
+	ready_with(ROLE_DIALER, n, (1u << n) - 1);
+#ifndef SANDBOX_WIDE
+	assert_int_equal(d.status, STATUS_NO_WALL);
+#endif
+}
+
+static void test_a_new_dialer_may_have_another_port_or_none(void **state)
+{
+	(void)state;
+	as_listening(7000, 7009, true);
+	run_listening(7000, 7000);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	die(ROLE_DIALER);
+	come_up(ROLE_NETPROC); /* follows, and is up before the dialer */
+	assert_true(sides[ROLE_NETPROC].go);
+	assert_int_equal(sides[ROLE_NETPROC].port_before_go, 7000);
+	dialer_listens(7001, 7001);
+	turns();
+	assert_int_equal(sides[ROLE_NETPROC].port, 7001);
+	die(ROLE_DIALER);
+	dialer_listens(0, 0);
+	come_up(ROLE_NETPROC);
+	assert_int_equal(sides[ROLE_NETPROC].port_before_go, 0);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	assert_non_null(strstr(said, "warning: source: cannot listen on ports 7000 to 7009"));
+}
+
 /* ---- what a compartment holds */
 
 static void test_a_descriptor_too_many_or_too_few_is_a_missing_wall(void **state)
@@ -1003,6 +1163,14 @@ static void test_without_any_way_to_hear_of_peers_what_is_missing_never_comes(vo
 	};
 	size_t i;
 
+	/* Somebody may know a port that the user chose. */
+	o.listen = o.port_given = true;
+	form.tracker.scheme = METAINFO_UDP;
+	assert_int_equal(status_after_check(1, DISK_DOWNLOADING), -1);
+	assert_null(strstr(said, "nobody"));
+	assert_int_equal(end_listening(state), 0);
+	assert_int_equal(begin(state), 0);
+
 	for (i = 0; i < ARRAY_LEN(all); i++) {
 		form.tracker.scheme = all[i].scheme;
 		o.trackers = all[i].trackers;
@@ -1043,6 +1211,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_who_accuses_falsely_again_and_again_ends_the_download, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_accusation_of_who_is_no_neighbour_ends_the_accuser, begin, end),
 		cmocka_unit_test_setup_teardown(test_at_the_end_nobody_keeps_diskproc_from_its_last_sync, begin, end),
+		cmocka_unit_test_setup_teardown(test_netproc_hears_the_port_before_its_go, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_one_family_is_enough_to_listen, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_no_port_of_those_that_the_user_chose_is_a_failure, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_no_port_of_those_by_chance_is_a_warning, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_ports_that_cannot_be_break_the_contract, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_the_port_is_told_once_and_not_later, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_a_socket_that_listens_and_was_not_told_of_is_a_missing_wall, begin, end_listening),
+		cmocka_unit_test_setup_teardown(test_a_new_dialer_may_have_another_port_or_none, begin, end_listening),
 		cmocka_unit_test_setup_teardown(test_a_descriptor_too_many_or_too_few_is_a_missing_wall, begin, end),
 		cmocka_unit_test_setup_teardown(test_what_libcurl_may_hold_is_no_missing_wall, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_a_rule_the_download_ends_when_it_is_complete, begin, end),

@@ -1,6 +1,7 @@
 /* What netproc makes of a diskproc and a dialer that break the contract, and of a diskproc that comes after another. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <fcntl.h>
 #include <stddef.h>
 
 #include <cmocka.h>
@@ -113,6 +114,77 @@ static void test_a_dialer_that_breaks_the_contract_is_accused_and_nobody_waits_f
 	assert_int_equal(f.swarm->dials_under_way, 0);
 }
 
+/* An INCOMING with its socket, whose far end is *far. */
+static void say_incoming(const struct net_addr *addr, const struct net_addr *local, int *far)
+{
+	struct msg_incoming m = { .addr = *addr, .local = *local };
+	struct channel dialer;
+	int sv[2], end = fcntl(f.dialer, F_DUPFD_CLOEXEC, 0);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	channel_init(&dialer, end, FIX_EPOCH, false, "netproc");
+	assert_int_equal(channel_push_fd(&dialer, MSG_INCOMING, &m, sv[0], true), 0);
+	assert_int_equal(channel_flush(&dialer), 0);
+	channel_close(&dialer);
+	*far = sv[1];
+}
+
+static bool is_closed(int far)
+{
+	char c;
+
+	return recv(far, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+static struct net_addr came_from;
+
+static void on_incoming(void *arg, int fd, const struct net_addr *addr, const struct net_addr *local)
+{
+	(void)local;
+	came_from = *addr;
+	swarm_add_incoming(arg, fd, addr);
+}
+
+static void test_who_connects_is_given_to_the_swarm_and_closed_while_nobody_wants_it(void **state)
+{
+	struct net_addr a = { .family = 4, .port = 1000, .ip = { 1, 2, 3, 4 } }, local = { .family = 4, .port = 5, .ip = { 1, 1, 1, 1 } };
+	int far;
+
+	(void)state;
+	fixture_begin(&f);
+	say_incoming(&a, &local, &far);
+	assert_false(is_accused(ROLE_DIALER));
+	assert_true(is_closed(far));
+	close(far);
+	dials_on_incoming(f.dials, on_incoming, f.swarm);
+	say_incoming(&a, &local, &far);
+	assert_false(is_accused(ROLE_DIALER));
+	assert_memory_equal(&came_from, &a, sizeof a);
+	assert_int_equal(f.swarm->count, 1);
+	assert_false(is_closed(far));
+	close(far);
+}
+
+static void test_who_connects_from_no_address_breaks_the_dialers_contract(void **state)
+{
+	static const struct net_addr good = { .family = 6, .port = 7, .ip = { 1 } }, none = { 0 }, odd = { .family = 5 }, rest = { .family = 4, .ip = { [9] = 1 } };
+	static const struct { const struct net_addr *addr, *local; } bad[] = { { &none, &good }, { &odd, &good }, { &rest, &good }, { &good, &none } };
+	size_t i;
+	int far;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		fixture_begin(&f);
+		dials_on_incoming(f.dials, on_incoming, f.swarm);
+		say_incoming(bad[i].addr, bad[i].local, &far);
+		assert_true(is_accused(ROLE_DIALER));
+		assert_int_equal(f.swarm->count, 0);
+		assert_true(is_closed(far));
+		close(far);
+		assert_int_equal(end(state), 0);
+		assert_int_equal(begin(state), 0);
+	}
+}
+
 /* Types of the packets that wait at the dialer's end. */
 static uint32_t dials_asked(void)
 {
@@ -167,6 +239,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_have_end_before_the_last_bits_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_have_end_with_another_count_than_the_bits_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_dialer_that_breaks_the_contract_is_accused_and_nobody_waits_for_it, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_connects_is_given_to_the_swarm_and_closed_while_nobody_wants_it, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_connects_from_no_address_breaks_the_dialers_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_after_a_hold_nobody_is_dialled_until_another_diskproc_comes, begin, end),
 		cmocka_unit_test_setup_teardown(test_after_shutdown_another_diskproc_changes_nothing, begin, end),
 	};

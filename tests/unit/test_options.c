@@ -120,7 +120,9 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	assert_int_equal(o.nets[0].bits, 8);
 	assert_int_equal(o.nets[0].prefix.ip[0], 10);
 	assert_int_equal(o.nets[0].prefix.ip[1], 0);
+	assert_true(o.listen && o.port_given);
 	assert_int_equal(o.port_first, 7000);
+	assert_int_equal(o.port_last, 7000);
 	assert_int_equal(o.max_peers, 9);
 	assert_int_equal(o.memory_bytes, 2 << 20);
 	assert_int_equal(o.timeout_s, 30);
@@ -215,7 +217,7 @@ static void test_bad_values_are_named_in_one_line(void **state)
 {
 	static const char *const peers[] = { "", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:+1", "1.2.3:80", "::1:80", "[::1]80",
 					     "[::1]", "[1.2.3.4]:80", "host:80", "[]:80", "1.2.3.4:80x", ":80" };
-	static const char *const ports[] = { "", "0", "-1", "+1", "65536", "1x", "0x10", "99999999999999999999999" };
+	static const char *const ports[] = { "", "0", "-1", "+1", "65536", "1x", "0x10", "99999999999999999999999", "7-", "7-6", "7-65536", "0-9", "7-8-9", "7- 9" };
 	static const char *const nets[] = { "", "/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "10.0.0.0/8/8", "10.0.0.0/-1" };
 	char line[200];
 	size_t i;
@@ -251,6 +253,32 @@ static void test_bad_values_are_named_in_one_line(void **state)
 	refuses("--json=1 x", "--json: takes no value");
 	refuses("show --peer 1.2.3.4:1 x", "--peer is not an option of show");
 	refuses("--dir= x", "--dir");
+}
+
+static void test_ports_to_listen_on(void **state)
+{
+	struct options o;
+	uint32_t first = 0, others = 0, i;
+
+	(void)state;
+	accepts(&o, "--port 6881-6999 a b");
+	assert_true(o.listen && o.port_given);
+	assert_int_equal(o.port_first, 6881);
+	assert_int_equal(o.port_last, 6999);
+	accepts(&o, "--port 65535-65535 --no-listen a b");
+	assert_false(o.listen);
+	assert_int_equal(o.port_last, 65535);
+	refuses("--port 6881-6882 a b c", "3 SOURCEs need a port each");
+	/* Otherwise the dynamic ports, from another one each time. */
+	for (i = 0; i < 20; i++) {
+		accepts(&o, "a b c d e f g h i j k l m n o p");
+		assert_true(o.listen && !o.port_given);
+		assert_in_range(o.port_first, 49152, 65535);
+		assert_in_range(o.port_last, o.port_first + 15, 65535);
+		others += i && o.port_first != first;
+		first = o.port_first;
+	}
+	assert_true(others > 0);
 }
 
 static void test_counts_are_capped(void **state)
@@ -307,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_times_are_minutes_or_have_a_unit),
 		cmocka_unit_test(test_ratios_have_three_decimals_at_most),
 		cmocka_unit_test(test_bad_values_are_named_in_one_line),
+		cmocka_unit_test(test_ports_to_listen_on),
 		cmocka_unit_test(test_counts_are_capped),
 		cmocka_unit_test(test_sizes_are_whole_and_1024_based),
 		cmocka_unit_test(test_the_worst_status_of_several_sources_counts),

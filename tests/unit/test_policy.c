@@ -331,6 +331,12 @@ static void test_only_dialer_and_resolver_make_sockets(void **state)
 	assert_allowed(ROLE_DIALER, SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0, 0, 0);
 	assert_allowed(ROLE_DIALER, SYS_socket, AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP, 0, 0, 0);
 	assert_refused(ROLE_DIALER, SYS_socket, AF_UNIX, SOCK_STREAM, 0, 0, 0, 0);
+	assert_allowed(ROLE_DIALER, SYS_accept4, 5, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0);
+	assert_refused(ROLE_DIALER, SYS_accept4, 5, 0, 0, SOCK_NONBLOCK, 0, 0);
+	assert_refused(ROLE_DIALER, SYS_accept4, 5, 0, 0, SOCK_CLOEXEC, 0, 0);
+	assert_refused(ROLE_DIALER, SYS_accept4, 5, 0, 0, 0, 0, 0);
+	assert_refused(ROLE_NETPROC, SYS_accept4, 5, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC, 0, 0);
+	assert_refused(ROLE_DIALER, SYS_listen, 5, 1, 0, 0, 0, 0);
 	assert_refused(ROLE_DIALER, SYS_socket, AF_NETLINK, SOCK_RAW, 0, 0, 0, 0);
 	assert_refused(ROLE_DIALER, SYS_socket, AF_INET, SOCK_RAW, IPPROTO_TCP, 0, 0, 0);
 	assert_refused(ROLE_DIALER, SYS_socket, AF_INET, SOCK_STREAM, 262 /* MPTCP */, 0, 0, 0);
