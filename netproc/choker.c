@@ -7,9 +7,9 @@
  * The rotation of a seed.  A turn lasts 20 s, and until the peer has had 16 MiB
  * or 60 s passed: short turns cost the round trips and the slow start of every
  * change, long ones the patience of those who wait.  (libtorrent: 20 pieces and
- * a minute; Transmission: the fastest first, and one of four by lot.)  A peer
- * that takes less than 1 KiB/s ends its turn after 10 s, and its slot does not
- * count when the number of slots follows the line.
+ * a minute; Transmission: the fastest first, and one by lot for four rounds.)
+ * A peer that takes less than 1 KiB/s ends its turn after 10 s, and its slot
+ * does not count when the number of slots follows the line.
  */
 #include "choker.h"
 
@@ -17,16 +17,16 @@
 #define REST_SHARE 4u             /* what others get, each, before one that gives nothing gets more */
 #define REST_LEAST_MS 30000u
 #define REST_MOST_MS 300000u
-#define OPTIMISTIC_OF 9u          /* one in so many slots */
-#define NEW_MS 60000u             /* new peers are three times as likely (BEP 3) for this long */
+#define OPTIMISTIC_OF 9u /* one in so many slots */
+#define NEW_MS 60000u    /* new peers are three times as likely (BEP 3) for this long */
 #define NEW_WEIGHT 3u
-#define GIVES_ONE_IN 8u           /* a peer that gives an eighth of what it takes goes on */
+#define GIVES_ONE_IN 8u /* a peer that gives an eighth of what it takes goes on */
 #define SEED_TURN_MS 20000u
 #define SEED_TURN_MOST_MS 60000u
 #define SEED_TURN_BYTES (UINT64_C(16) << 20)
 #define SLOW_MS 10000u
 #define SLOW_PER_SECOND 1024u
-#define SLOT_STEP 2048u           /* bytes a second: the n-th slot is worth while when n times this is left for it */
+#define SLOT_STEP 2048u /* bytes a second: the n-th slot is worth while when n times this is left for it */
 
 /* One call of choker_turn(). */
 struct turn {

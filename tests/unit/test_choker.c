@@ -125,7 +125,7 @@ static void test_those_that_give_most_have_the_slots(void **state)
 	everybody(0, 50000);
 	for (i = 0; i < 20; i++)
 		give[i] = 10000 * (i + 1);
-	run(60000);
+	run(600000);
 	/* Three by merit, one by lot. */
 	for (i = 17; i < 20; i++)
 		assert_true(peer[i].unchoked && !peer[i].optimistic);
@@ -319,8 +319,11 @@ static void test_spent_tells_before_the_tick(void **state)
 	peer[0].interested = true;
 	turn();
 	assert_false(peer[0].unchoked);
-	/* Giving is. */
-	peer[0].received_bytes = c.credit / 8;
+	/* Giving is, but not a byte at a time. */
+	peer[0].received_bytes = c.credit / 16;
+	turn();
+	assert_false(peer[0].unchoked);
+	peer[0].received_bytes++;
 	turn();
 	assert_true(peer[0].unchoked && !peer[0].optimistic);
 }
@@ -343,6 +346,25 @@ static void test_a_seed_serves_fifty_alike(void **state)
 	/* Turns are not shorter than 20 s. */
 	for (i = 0; i < 50; i++)
 		assert_in_range(flips[i], 4, 2 * 3600 / (20 * 10) + 2);
+}
+
+static void test_a_turn_lasts_twenty_seconds_on_a_fast_line_and_a_minute_on_a_slow_one(void **state)
+{
+	uint32_t i, changes[2];
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		uint32_t k;
+
+		begin(8, true);
+		everybody(0, i ? 20000 : 20 * MB);
+		run(600000);
+		for (k = 0, changes[i] = 0; k < 8; k++)
+			changes[i] += flips[k];
+	}
+	/* Each turn is one UNCHOKE and one CHOKE; four go on at the end. */
+	assert_in_range(changes[0], 2 * 4 * 600 / 30, 2 * 4 * 600 / 20);
+	assert_in_range(changes[1], 2 * 4 * 600 / 70, 2 * 4 * 600 / 60);
 }
 
 static void test_a_seed_takes_the_slot_of_a_slow_reader(void **state)
@@ -574,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_who_only_takes_gets_a_small_share_on_any_line),
 		cmocka_unit_test(test_spent_tells_before_the_tick),
 		cmocka_unit_test(test_a_seed_serves_fifty_alike),
+		cmocka_unit_test(test_a_turn_lasts_twenty_seconds_on_a_fast_line_and_a_minute_on_a_slow_one),
 		cmocka_unit_test(test_a_seed_takes_the_slot_of_a_slow_reader),
 		cmocka_unit_test(test_slots_follow_the_line),
 		cmocka_unit_test(test_a_download_that_ends_goes_on_as_a_seed),
