@@ -7,24 +7,26 @@
  * The rotation of a seed.  A turn lasts 20 s, and until the peer has had 16 MiB
  * or 60 s passed: short turns cost the round trips and the slow start of every
  * change, long ones the patience of those who wait.  (libtorrent: 20 pieces and
- * a minute; Transmission: the fastest first, and one of four by lot.)  A peer
- * that takes less than 1 KiB/s ends its turn after 10 s, and its slot does not
- * count when the number of slots follows the line.
+ * a minute; Transmission: the fastest first, and one by lot for four rounds.)
+ * A peer that takes less than 1 KiB/s ends its turn after 10 s, and its slot
+ * does not count when the number of slots follows the line.
  */
 #include "choker.h"
 
 #define OPTIMISTIC_TURN_MS 30000u /* BEP 3 */
-#define OPTIMISTIC_REST 4u        /* turns */
-#define OPTIMISTIC_OF 9u          /* one in so many slots */
-#define NEW_MS 60000u             /* new peers are three times as likely (BEP 3) for this long */
+#define REST_SHARE 4u             /* what others get, each, before one that gives nothing gets more */
+#define REST_LEAST_MS 30000u
+#define REST_MOST_MS 300000u
+#define OPTIMISTIC_OF 9u /* one in so many slots */
+#define NEW_MS 60000u    /* new peers are three times as likely (BEP 3) for this long */
 #define NEW_WEIGHT 3u
-#define GIVES_ONE_IN 8u           /* a peer that gives an eighth of what it takes goes on */
+#define GIVES_ONE_IN 8u /* a peer that gives an eighth of what it takes goes on */
 #define SEED_TURN_MS 20000u
 #define SEED_TURN_MOST_MS 60000u
 #define SEED_TURN_BYTES (UINT64_C(16) << 20)
 #define SLOW_MS 10000u
 #define SLOW_PER_SECOND 1024u
-#define SLOT_STEP 2048u           /* bytes a second: the n-th slot is worth while when n times this is left for it */
+#define SLOT_STEP 2048u /* bytes a second: the n-th slot is worth while when n times this is left for it */
 
 /* One call of choker_turn(). */
 struct turn {
@@ -65,13 +67,21 @@ static void set(struct turn *t, struct choker_peer *p, bool unchoked)
 {
 	if (p->unchoked == unchoked)
 		return;
+	/* Who would have gone on without giving anything waits for its next turn, however this one ended. */
+	if (!unchoked && (p->overdrawn || p->snubs)) {
+		uint64_t got = p->sent_bytes - p->turn_sent;
+
+		p->rest_ms = t->now + REST_LEAST_MS;
+		/* What it got in an earned slot it paid for, but for a credit. */
+		p->rest_given = t->c->given + REST_SHARE * (p->optimistic ? got : min_u64(got, t->c->credit));
+	}
+	if (!unchoked)
+		p->optimistic = false;
 	p->unchoked = unchoked;
 	p->changed = !p->changed;
 	p->since_ms = t->now;
 	p->turn_received = p->received_bytes;
 	p->turn_sent = p->sent_bytes;
-	if (!unchoked)
-		p->optimistic = false;
 }
 
 /* ---- how many */
@@ -158,7 +168,7 @@ static bool gave_more(const struct turn *t, const struct choker_peer *a, const s
 	return waits_since(a) < waits_since(b);
 }
 
-/* Ends optimistic turns that are over.  Who would go on without giving anything has to wait for the next. */
+/* Ends optimistic turns that are over. */
 static void end_optimistic_turns(struct turn *t)
 {
 	uint32_t i;
@@ -167,17 +177,21 @@ static void end_optimistic_turns(struct turn *t)
 		struct choker_peer *p = t->peers[i];
 		uint64_t passed = t->now - min_u64(p->since_ms, t->now);
 
-		if (!p->unchoked || !p->optimistic || (passed < OPTIMISTIC_TURN_MS && !turn_is_spent(t->c, p)))
-			continue;
-		if (!has_earned(p))
-			p->rest_ms = t->now + max_u64(OPTIMISTIC_REST * passed, OPTIMISTIC_TURN_MS);
-		set(t, p, false);
+		if (p->unchoked && p->optimistic && (passed >= OPTIMISTIC_TURN_MS || turn_is_spent(t->c, p)))
+			set(t, p, false);
 	}
+}
+
+static bool rests(const struct turn *t, const struct choker_peer *p)
+{
+	if (t->now < p->rest_ms)
+		return true;
+	return t->c->earners && t->c->given < p->rest_given && t->now - p->rest_ms < REST_MOST_MS - REST_LEAST_MS;
 }
 
 static uint32_t weight(const struct turn *t, const struct choker_peer *p)
 {
-	if (!may_have(p) || p->unchoked || p->chosen || p->rest_ms > t->now)
+	if (!may_have(p) || p->unchoked || p->chosen || rests(t, p))
 		return 0;
 	return t->now - min_u64(p->connected_ms, t->now) < NEW_MS ? NEW_WEIGHT : 1;
 }
@@ -307,16 +321,24 @@ static void hand_out(struct turn *t, uint32_t chosen)
 
 static void begin_turn(struct turn *t)
 {
-	uint32_t i;
+	uint64_t sent = 0;
+	uint32_t i, earners = 0;
 
 	for (i = 0; i < t->count; i++) {
 		struct choker_peer *p = t->peers[i];
 
+		if (p->unchoked && !p->optimistic && merit(p)) {
+			sent += p->sent_bytes - p->sent_at;
+			earners++;
+		}
+		p->sent_at = p->sent_bytes;
 		p->changed = p->chosen = false;
 		p->overdrawn = overdraws(t->c, p);
 		if (t->c->seeding)
 			p->optimistic = false;
 	}
+	t->c->earners = earners > 0;
+	t->c->given += sent / max_u32(earners, 1);
 }
 
 static void close_round(struct turn *t)

@@ -6,12 +6,13 @@
  *
  * While we download, those are unchoked that gave us most in the last two rounds
  * of 10 s (BEP 3).  The other slots are for peers that have shown nothing yet:
- * each may take a credit of CHOKER_CREDIT_LEAST or two pieces, and eight times
- * what it gave.  One that took more than that, or that snubs us, is unchoked
- * only *optimistically*: for a turn of 30 s or one credit, chosen by lot, with
- * four times the turn's length in between.  So one that gives nothing gets a
- * small share, on a fast line too.  Slots that nobody earned are given out
- * optimistically; at least one in nine always is.
+ * each may take a credit of two pieces, at least CHOKER_CREDIT_LEAST, and eight
+ * times what it gave.  One that took more than that, or that snubs us, is
+ * unchoked only *optimistically*: chosen by lot, for a turn of 30 s or one
+ * credit.  After a turn it rests until those who earn their slots have been sent
+ * four times as much as it got, each; so one that gives nothing gets a small
+ * share of what the others get, whatever the line carries.  Slots that nobody
+ * earned are given out optimistically; at least one in nine always is.
  *
  * While we seed, slots rotate: who has had a turn (see choker.c) makes room for
  * the one that has waited longest.
@@ -27,7 +28,7 @@
 #define CHOKER_ROUND_MS 10000u
 #define CHOKER_SLOTS_LEAST 4u   /* automatic number of slots */
 #define CHOKER_SLOTS_MOST 64u
-#define CHOKER_CREDIT_LEAST (UINT64_C(1) << 20)
+#define CHOKER_CREDIT_LEAST (UINT64_C(1) << 18)
 #define CHOKER_CREDIT_MOST (UINT64_C(16) << 20)
 
 /* Embedded in struct peer.  Zeroed, but for connected_ms, when it connects. */
@@ -46,9 +47,11 @@ struct choker_peer {
 	bool overdrawn;   /* took its credit and gave too little since */
 	bool chosen;      /* scratch of one turn */
 	uint64_t since_ms; /* since when it is unchoked, or choked; 0: never was unchoked */
-	uint64_t rest_ms;  /* no optimistic turn before this time */
+	uint64_t rest_ms;  /* no optimistic turn before this time, */
+	uint64_t rest_given; /* nor before choker.given is this, but for REST_MOST_MS */
 	uint64_t turn_received, turn_sent; /* totals when it was unchoked */
 	uint64_t received_at[2]; /* totals at the last round and the one before */
+	uint64_t sent_at;        /* total at the last call */
 };
 
 struct choker_input {
@@ -64,6 +67,8 @@ struct choker {
 	uint64_t chance;    /* state of the generator */
 	uint32_t slots;     /* as last decided */
 	uint64_t credit;    /* bytes that a peer may have on trust */
+	uint64_t given;     /* bytes that a peer with an earned slot has been sent, on average, ever */
+	bool earners;       /* there are some */
 	bool seeding;
 };
 

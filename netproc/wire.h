@@ -89,7 +89,7 @@ struct wire_hello {
 	const struct net_addr *yourip; /* the peer's own address, its port unused; NULL: not said */
 };
 #define WIRE_HELLO_MAX 256u
-/* Writes at most WIRE_HELLO_MAX bytes and returns how many.  A later one adds to the first: it may be sent again when we need nothing more. */
+/* Writes at most WIRE_HELLO_MAX bytes and returns how many.  May be sent again when something changes: a later one adds to the first. */
 size_t wire_put_hello(uint8_t *out, const struct wire_hello *hello);
 /* The same with the first two only. */
 size_t wire_put_extended_handshake(uint8_t *out, size_t room, const char *client, uint32_t reqq);
