@@ -9,7 +9,7 @@ from compartments import pair, sealed
 
 pytestmark = pytest.mark.skipif(client.REFERENCE, reason="has no compartments")
 
-NET_OPTIONS = struct.pack("=QIIIHBBBBBB4x", 64 << 20, 50, 50, 60000, 6881, 0, 1, 1, 1, 0, 1)
+NET_OPTIONS = struct.pack("=QIIIHBBBBBB28x", 64 << 20, 50, 50, 60000, 6881, 0, 1, 1, 1, 0, 1)
 
 
 @pytest.mark.parametrize("program,channels,options", [
