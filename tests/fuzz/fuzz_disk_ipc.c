@@ -57,7 +57,8 @@ static void on_data(const struct msg_data *m)
 
 	if (m->slot >= SLOT_COUNT)
 		abort();
-	if (m->tag - first_tag >= asked_count)
+	/* Not one of these; or given back before it was heard of, so that another READ may have its slot. */
+	if (m->tag - first_tag >= asked_count || !rig.d.upload.read[m->slot].at_net || rig.d.upload.read[m->slot].tag != m->tag)
 		return;
 	fixture_payload(&rig.m, ought, (uint64_t)r->piece * PIECE + r->begin, r->length);
 	if (!bitfield_get(rig.d.store.have, r->piece) || memcmp(slot_at(&rig.upload_view, m->slot), ought, r->length))
