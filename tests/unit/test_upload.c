@@ -176,6 +176,26 @@ static void test_neighbours_of_one_packet_are_one_job(void **state)
 	check_data(r, 16, 5, 0, SLOT_BYTES);
 }
 
+static void test_what_is_in_the_page_cache_is_read_by_the_loop(void **state)
+{
+	struct rig *r = *state;
+	uint32_t k;
+
+	/* The first time a worker opens the file. */
+	ask(r, 99, 0, 0, 1);
+	assert_true(rig_until(r, rig_read));
+	for (k = 0; k < 4; k++)
+		ask(r, k, 0, k * SLOT_BYTES, SLOT_BYTES);
+	assert_true(channel_flush(&r->net_end) == 0);
+	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY);
+	if (!r->d.upload.asks_cache)
+		skip(); /* a file system that cannot tell */
+	assert_int_equal(r->d.upload.busy, 0);
+	assert_true(rig_turn(r));
+	for (k = 0; k < 4; k++)
+		check_data(r, k, 0, k * SLOT_BYTES, SLOT_BYTES);
+}
+
 static void test_the_loop_waits_for_nobody_who_has_the_table_of_files(void **state)
 {
 	struct rig *r = *state;
@@ -474,6 +494,7 @@ int main(void)
 		T(test_a_part_may_be_padding_and_several_files),
 		SLOW(test_a_part_may_be_padding_and_several_files),
 		SLOW(test_neighbours_of_one_packet_are_one_job),
+		T(test_what_is_in_the_page_cache_is_read_by_the_loop),
 		T(test_the_loop_waits_for_nobody_who_has_the_table_of_files),
 		T(test_a_finished_download_that_is_only_read_is_served),
 		T(test_a_single_file_is_read_by_its_descriptor),
