@@ -144,7 +144,7 @@ struct msg_hello {
 	uint32_t spare;
 };
 struct msg_listener { uint32_t spare; };  /* + the seccomp listener: forbidden calls are named by it */
-struct msg_slots { uint32_t count; };     /* + netproc's sealed slots */
+struct msg_slots { uint32_t count; };     /* + the sealed slots that the sender writes: netproc's, diskproc's */
 struct msg_ready {
 	uint32_t walls;      /* bits of enum wall (sandbox.h) that are up */
 	uint32_t fd_count;   /* open descriptors */

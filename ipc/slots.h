@@ -4,7 +4,8 @@
  * The writer makes it: mapped writable first, then sealed so that nobody can
  * map it writable again, resize it or punch it.  The reader checks size and
  * seals before it maps.  A slot's content may change under the reader at any
- * time: copy first, then check, then use.  A conveyor, not a store.
+ * time: copy first, then check, then use.  A conveyor, not a store.  netproc's
+ * hold blocks for diskproc, diskproc's what netproc sends to peers, unlooked at.
  */
 #ifndef IPC_SLOTS_H
 #define IPC_SLOTS_H

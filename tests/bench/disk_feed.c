@@ -3,12 +3,14 @@
  * the program, feeds it all blocks of a made-up torrent through the slots as
  * fast as they come back, and prints CPU and wall per GiB.
  *
- *	disk_feed [-p piece KiB] [-n MiB] [-t threads] [-f files] [-1] [-c] [-w] [-r] [-v] PROGRAM DIRECTORY
+ *	disk_feed [-p piece KiB] [-n MiB] [-t threads] [-f files] [-1] [-c] [-w] [-r] [-u MiB [-o run]] [-v] PROGRAM DIRECTORY
  *
  * -c: the data is there already (run it before with the same numbers): measures
  * the check.  -1: a single file, by its descriptor.  -w: every eighth piece is
  * spilled after its first block.  -r: netproc is replaced by a new one halfway.
- * The directory should be on tmpfs.  Not a test: nothing is judged but that all
+ * -u: then reads so many MiB of it back through the upload slots, as peers ask
+ * for it: runs of so many blocks (-o, 16), each anywhere; that is measured
+ * alone.  The directory should be on tmpfs.  Not a test: nothing is judged but that all
  * pieces verify and DISK_COMPLETE comes.  To build it:
  *	cc -std=gnu11 -D_GNU_SOURCE -O2 -Iipc tests/bench/disk_feed.c build/libipc.a -lcrypto -lseccomp -o build/disk_feed
  */
@@ -42,6 +44,10 @@ struct feed {
 	bool verbose, single, spills, replace;
 	uint8_t *have; /* bitfield, of HAVE_BITS */
 	uint32_t epoch;
+	struct slots upload;                   /* diskproc's */
+	uint64_t ask_left;                     /* blocks still to be read back */
+	uint32_t asked, run, run_left, run_at; /* asked for and not given back; blocks in a run, of this one, its next block */
+	uint64_t sum;                          /* of what was read: it is looked at, as sending would */
 };
 
 static void die(const char *what)
@@ -85,6 +91,8 @@ static pid_t start(const char *program, int control)
 /* What comes from diskproc on the control channel, all but what main waits for. */
 static void on_control(struct feed *f, struct packet *p)
 {
+	if (p->type == MSG_SLOTS && slots_attach(&f->upload, p->fd, SLOT_COUNT) < 0)
+		die("upload slots");
 	if (p->fd >= 0)
 		close(p->fd);
 	if (p->type == MSG_LOG) {
@@ -150,6 +158,7 @@ static void set_up(struct feed *f, const char *dir, uint32_t threads, bool check
 	int root, spill;
 
 	wait_for(f, MSG_HELLO);
+	wait_for(f, MSG_SLOTS);
 	pass(f, SETUP_FORM, sealed_form(&f->m), 0);
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	spill = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -283,6 +292,97 @@ static void run(struct feed *f)
 	}
 }
 
+/* ---- what is read back */
+
+static uint64_t sum_of(const uint8_t *p)
+{
+	uint64_t sum = 0, word;
+	size_t i;
+
+	for (i = 0; i < SLOT_BYTES; i += sizeof word) {
+		memcpy(&word, p + i, sizeof word);
+		sum += word;
+	}
+	return sum;
+}
+
+/* The next block of a run, which begins anywhere when the last one is over. */
+static void ask(struct feed *f, uint32_t blocks)
+{
+	struct msg_read m = { .tag = f->asked, .length = SLOT_BYTES };
+
+	if (!f->run_left) {
+		static uint64_t x = 88172645463325252ull;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		f->run_left = f->run;
+		f->run_at = (uint32_t)(x % (blocks - f->run + 1));
+	}
+	f->run_left--;
+	m.piece = (uint32_t)((uint64_t)f->run_at * SLOT_BYTES / f->m.h->piece_length);
+	m.begin = (uint32_t)((uint64_t)f->run_at++ * SLOT_BYTES % f->m.h->piece_length);
+	if (channel_push(&f->net, MSG_READ, &m) < 0)
+		die("READ");
+	f->asked++;
+	f->ask_left--;
+}
+
+static void on_answers(struct feed *f, const struct packet *p)
+{
+	struct msg_data_done done[64];
+	uint32_t i;
+
+	for (i = 0; i < p->count && p->type == MSG_DATA; i++) {
+		done[i].slot = ((const struct msg_data *)packet_message(p, i))->slot;
+		f->sum += sum_of(slot_at(&f->upload, done[i].slot));
+	}
+	for (i = 0; i < p->count && p->type == MSG_DATA; i++)
+		if (channel_push(&f->net, MSG_DATA_DONE, &done[i]) < 0)
+			die("DATA_DONE");
+	f->asked -= p->count;
+	f->failed |= p->type != MSG_DATA;
+}
+
+static void read_back(struct feed *f)
+{
+	uint32_t blocks = (uint32_t)(f->m.h->total_length / SLOT_BYTES);
+
+	while ((f->ask_left || f->asked) && !f->failed) {
+		struct pollfd p = { .fd = f->net.fd, .events = POLLIN };
+		struct packet in;
+
+		while (f->ask_left && f->asked < SLOT_COUNT)
+			ask(f, blocks);
+		if (channel_flush(&f->net) < 0)
+			die("diskproc is gone");
+		(void)poll(&p, 1, 10000);
+		while (channel_receive(&f->net, &in) == CHANNEL_OK)
+			on_answers(f, &in);
+	}
+}
+
+/* CPU seconds of another process so far. */
+static double cpu_of(pid_t pid)
+{
+	char path[64], text[1024];
+	unsigned long user, sys;
+	const char *at;
+	size_t n;
+	FILE *s;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	s = fopen(path, "r");
+	n = s ? fread(text, 1, sizeof text - 1, s) : 0;
+	text[n] = 0;
+	at = strrchr(text, ')');
+	if (!at || sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
+		die(path);
+	fclose(s);
+	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static double seconds(struct timeval t)
 {
 	return (double)t.tv_sec + (double)t.tv_usec / 1e6;
@@ -293,16 +393,17 @@ int main(int argc, char **argv)
 	static struct feed f;
 	struct fixture_file files[1000];
 	static char names[1000][32];
-	uint32_t piece_kib = 1024, mib = 1024, threads = 1, count = 1, i;
+	uint32_t piece_kib = 1024, mib = 1024, threads = 1, count = 1, back = 0, i;
 	struct msg_shutdown stop = { .grace_ms = 10000 };
-	struct rusage ru;
+	struct rusage ru, ru2;
 	uint64_t t0, t1;
 	bool check = false;
+	double cpu;
 	int pair[2], c, status;
 	double gib;
 	pid_t pid;
 
-	while ((c = getopt(argc, argv, "p:n:t:f:1cwrv")) != -1) {
+	while ((c = getopt(argc, argv, "p:n:t:f:1cwru:o:v")) != -1) {
 		switch (c) {
 		case 'p': piece_kib = (uint32_t)atoi(optarg); break;
 		case 'n': mib = (uint32_t)atoi(optarg); break;
@@ -312,6 +413,8 @@ int main(int argc, char **argv)
 		case '1': f.single = true; break;
 		case 'w': f.spills = true; break;
 		case 'r': f.replace = true; break;
+		case 'u': back = (uint32_t)atoi(optarg); break;
+		case 'o': f.run = (uint32_t)atoi(optarg); break;
 		case 'v': f.verbose = true; break;
 		default: return 2;
 		}
@@ -337,6 +440,21 @@ int main(int argc, char **argv)
 	t0 = now_us();
 	run(&f);
 	t1 = now_us();
+	if (back && !f.failed) {
+		f.run = max_u32(1, f.run ? f.run : 16);
+		f.ask_left = ((uint64_t)back << 20) / SLOT_BYTES;
+		(void)getrusage(RUSAGE_SELF, &ru);
+		cpu = cpu_of(pid);
+		t0 = now_us();
+		read_back(&f);
+		t1 = now_us();
+		cpu = cpu_of(pid) - cpu;
+		(void)getrusage(RUSAGE_SELF, &ru2);
+		gib = (double)back / 1024;
+		printf("read back %u MiB in runs of %u: cpu of diskproc %.3f of its reader %.3f s/GiB wall %.3f s/GiB (sum %016llx)\n", back, f.run, cpu / gib,
+		       (seconds(ru2.ru_utime) + seconds(ru2.ru_stime) - seconds(ru.ru_utime) - seconds(ru.ru_stime)) / gib,
+		       (double)(t1 - t0) / 1e6 / gib, (unsigned long long)f.sum);
+	}
 	if (channel_push(&f.control, MSG_SHUTDOWN, &stop) == 0 && channel_flush(&f.control) == 0 && !f.failed)
 		wait_for(&f, MSG_BYE);
 	if (wait4(pid, &status, 0, &ru) != pid)

@@ -2,8 +2,8 @@
  * fuzz_disk_ipc.c - a hostile netproc: packets of any content at diskproc's data channel.
  *
  * The input is a list of records: an opcode, then its bytes.  Whatever comes,
- * memory stays in the budget, and no byte reaches a file that is not the
- * payload's.
+ * memory stays in the budget, no byte reaches a file that is not the payload's,
+ * and what is read out is verified, and what was asked for.
  */
 #include <signal.h>
 
@@ -13,6 +13,9 @@
 
 static const struct fixture_file files[] = { { "d/a", 70000, 0 }, { "d/e", 0, 0 }, { "b", 200000, 0 }, { "p", 50000, METAINFO_FILE_PAD }, { "c", 9, 0 } };
 static struct rig rig;
+/* READs of pieces as they are; their tags are these numbers and a start that no input knows. */
+static struct msg_read asked[1 << 16];
+static uint32_t asked_count, first_tag;
 
 static void begin(void)
 {
@@ -42,6 +45,53 @@ static void again(void)
 	channel_init(&rig.net_end, pair[1], rig.epoch, false, "diskproc");
 	rig.d.net_state = NET_OPEN;
 	rig.heard_count = 0;
+	upload_reset(&rig.d.upload);
+	rig.d.upload.fault = (struct fault){ 0 };
+	asked_count = 0;
+}
+
+static void on_data(const struct msg_data *m)
+{
+	static uint8_t ought[SLOT_BYTES];
+	const struct msg_read *r = &asked[m->tag - first_tag < asked_count ? m->tag - first_tag : 0];
+
+	if (m->slot >= SLOT_COUNT)
+		abort();
+	/* Not one of these; or given back before it was heard of, so that another READ may have its slot. */
+	if (m->tag - first_tag >= asked_count || !rig.d.upload.read[m->slot].at_net || rig.d.upload.read[m->slot].tag != m->tag)
+		return;
+	fixture_payload(&rig.m, ought, (uint64_t)r->piece * PIECE + r->begin, r->length);
+	if (!bitfield_get(rig.d.store.have, r->piece) || memcmp(slot_at(&rig.upload_view, m->slot), ought, r->length))
+		abort();
+}
+
+/* Looks at what diskproc says. */
+static void hear(void)
+{
+	struct packet p;
+	uint32_t i;
+
+	while (channel_receive(&rig.net_end, &p) == CHANNEL_OK)
+		for (i = 0; i < p.count && p.type == MSG_DATA; i++)
+			on_data(packet_message(&p, i));
+}
+
+/* Every upload slot is somewhere, once. */
+static void check_slots(void)
+{
+	const struct upload *u = &rig.d.upload;
+	bool free[SLOT_COUNT] = { false };
+	uint32_t i, at_net = 0;
+
+	for (i = 0; i < u->free_count; i++) {
+		if (u->free[i] >= SLOT_COUNT || free[u->free[i]] || u->read[u->free[i]].at_net)
+			abort();
+		free[u->free[i]] = true;
+	}
+	for (i = 0; i < SLOT_COUNT; i++)
+		at_net += u->read[i].at_net;
+	if (u->free_count + at_net + u->busy + u->wanted_count != SLOT_COUNT)
+		abort();
 }
 
 /* Each byte on disk is the payload's, or a hole's. */
@@ -94,7 +144,7 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 	enum channel_result r = CHANNEL_OK;
 
 	take(p, left, op, sizeof op);
-	switch (op[0] % 6) {
+	switch (op[0] % 9) {
 	case 0: { /* a block that exists */
 		struct msg_block m = { .piece = op[1] % rig.m.h->piece_count, .begin = op[2] % 4 * SLOT_BYTES, .slot = op[3] };
 
@@ -127,6 +177,34 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 		(void)!write(rig.net_end.fd, bytes, n);
 		break;
 	}
+	case 6: { /* a read of what exists, if it is verified; up to 64 that follow each other */
+		uint32_t piece = op[1] % rig.m.h->piece_count, bytes = metainfo_piece_bytes(&rig.m, piece), at = op[2] * 200u, n = 1 + op[3] % 64;
+
+		for (; n && at < bytes && asked_count < ARRAY_LEN(asked); n--) {
+			struct msg_read *m = &asked[asked_count];
+
+			*m = (struct msg_read){ .tag = first_tag + asked_count++, .piece = piece, .begin = at };
+			m->length = min_u32(min_u32(bytes - at, SLOT_BYTES), 1u + op[3] * 80u);
+			at += m->length;
+			(void)!channel_push(&rig.net_end, MSG_READ, m);
+		}
+		break;
+	}
+	case 7: { /* any read */
+		struct msg_read m;
+
+		take(p, left, &m, sizeof m);
+		(void)!channel_push(&rig.net_end, MSG_READ, &m);
+		break;
+	}
+	case 8: { /* some slots go back */
+		struct msg_data_done m = { .slot = op[1] };
+		uint32_t n;
+
+		for (n = 1 + op[2] % 64; n; n--, m.slot++)
+			(void)!channel_push(&rig.net_end, MSG_DATA_DONE, &m);
+		break;
+	}
 	case 4: /* time passes */
 		(void)channel_flush(&rig.net_end);
 		r = disk_serve_net(&rig.d);
@@ -139,6 +217,7 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 	}
 	if (rig.d.store.memory_bytes > rig.d.store.budget_bytes)
 		abort();
+	check_slots();
 	return r;
 }
 
@@ -146,17 +225,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	enum channel_result r = CHANNEL_OK;
-	struct packet p;
 	uint64_t end;
 
-	if (!rig.running)
+	if (!rig.running) {
 		begin();
+		random_bytes(&first_tag, sizeof first_tag);
+	}
 	again();
 	signal(SIGPIPE, SIG_IGN);
 	while (bytes && (r == CHANNEL_OK || r == CHANNEL_EMPTY)) {
 		r = play_record(&data, &bytes);
-		while (channel_receive(&rig.net_end, &p) == CHANNEL_OK)
-			;
+		hear();
 	}
 	(void)channel_flush(&rig.net_end);
 	if (r == CHANNEL_OK || r == CHANNEL_EMPTY)
@@ -164,11 +243,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	end = now_ms() + 5000;
 	while (pool_busy(rig.d.pool) || rig.d.done) {
 		disk_results(&rig.d);
-		while (channel_receive(&rig.net_end, &p) == CHANNEL_OK)
-			;
+		hear();
 		if (now_ms() > end)
 			abort();
 	}
+	check_slots();
 	check_files();
 	return 0;
 }

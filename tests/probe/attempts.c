@@ -216,15 +216,29 @@ TRY(slots_map_exec, syscall(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED
 TRY(slots_protect_exec, syscall(SYS_mprotect, probe.slots, 4096, PROT_READ | PROT_EXEC))
 TRY(slots_write_call, syscall(SYS_write, probe.memory, "x", 1))
 TRY(slots_pwrite, syscall(SYS_pwrite64, probe.memory, "x", 1, 0))
-TRY(slots_writable, syscall(SYS_mprotect, probe.slots, 4096, PROT_READ | PROT_WRITE))
 TRY(slots_seals, syscall(SYS_fcntl, probe.memory, F_ADD_SEALS, F_SEAL_WRITE))
-static long slots_reopen(void)
+static long reopen(int fd)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", probe.memory);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return syscall(SYS_openat, AT_FDCWD, path, O_RDWR);
 }
+TRY(slots_reopen, reopen(probe.memory))
+/* Those of the other one: to be read, and nothing else. */
+TRY(other_grow, syscall(SYS_ftruncate, probe.other_memory, probe.slots_bytes * 2))
+TRY(other_shrink, syscall(SYS_ftruncate, probe.other_memory, 0))
+TRY(other_punch, syscall(SYS_fallocate, probe.other_memory, 3 /* PUNCH_HOLE | KEEP_SIZE */, 0, 4096))
+TRY(other_remove, syscall(SYS_madvise, probe.other_slots, 4096, MADV_REMOVE))
+TRY(other_map_writable, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, probe.other_memory, 0))
+TRY(other_map_private, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, probe.other_memory, 0))
+TRY(other_map_exec, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ | PROT_EXEC, MAP_SHARED, probe.other_memory, 0))
+TRY(other_map_over, syscall(SYS_mmap, probe.slots, probe.slots_bytes, PROT_READ, MAP_SHARED | MAP_FIXED, probe.other_memory, 0))
+TRY(other_writable, syscall(SYS_mprotect, probe.other_slots, 4096, PROT_READ | PROT_WRITE))
+TRY(other_write_call, syscall(SYS_write, probe.other_memory, "x", 1))
+TRY(other_pwrite, syscall(SYS_pwrite64, probe.other_memory, "x", 1, 0))
+TRY(other_seals, syscall(SYS_fcntl, probe.other_memory, F_ADD_SEALS, F_SEAL_WRITE))
+TRY(other_reopen, reopen(probe.other_memory))
 static long slots_use(void)
 {
 	volatile uint8_t *p = probe.slots;
@@ -232,9 +246,9 @@ static long slots_use(void)
 	p[0] = 1;
 	return p[0] == 1 ? 0 : -1;
 }
-static long slots_read(void)
+static long other_read(void)
 {
-	volatile uint8_t *p = probe.slots;
+	volatile uint8_t *p = probe.other_slots;
 
 	return p[0];
 }
@@ -507,7 +521,19 @@ static long may_write(void)
 		       ? 0
 		       : -1;
 }
-TRY(may_map_slots, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ, MAP_SHARED, probe.memory, 0))
+TRY(may_map_slots, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ, MAP_SHARED, probe.other_memory, 0))
+static long read_vector(int flags)
+{
+	char bytes[16];
+	struct iovec v = { .iov_base = bytes, .iov_len = sizeof bytes };
+
+	return flags < 0 ? preadv(probe.file, &v, 1, 0) : syscall(SYS_preadv2, probe.file, &v, 1, 0, 0, flags);
+}
+TRY(may_read_files, read_vector(-1))
+TRY(read_waiting, read_vector(0))
+TRY(read_polling, read_vector(RWF_NOWAIT | RWF_HIPRI))
+/* Not every file system knows what it would have to wait for. */
+TRY(may_read_cached, read_vector(RWF_NOWAIT) >= 0 || errno == EAGAIN || errno == EOPNOTSUPP ? 0 : -1)
 
 /* ---- what everybody must be able to do ---- */
 static long may_allocate(void)
@@ -613,8 +639,11 @@ const struct attempt attempts[] = {
 	/* slots */
 	REFUSED(N | K, slots_grow), REFUSED(N | K, slots_shrink), REFUSED(N | K, slots_punch), REFUSED(N | K, slots_allocate),
 	REFUSED(N | K, slots_remove), REFUSED(N | K, slots_map_again), REFUSED(N | K, slots_map_exec), REFUSED(N | K, slots_protect_exec),
-	REFUSED(N | K, slots_write_call), REFUSED(N | K, slots_pwrite), REFUSED(K, slots_writable), REFUSED(N | K, slots_seals),
-	REFUSED(N | K, slots_reopen), ALLOWED(N, slots_use), ALLOWED(K, slots_read), ALLOWED(K, may_map_slots),
+	REFUSED(N | K, slots_write_call), REFUSED(N | K, slots_pwrite), REFUSED(N | K, slots_seals), REFUSED(N | K, slots_reopen),
+	ALLOWED(N | K, slots_use), REFUSED(N | K, other_grow), REFUSED(N | K, other_shrink), REFUSED(N | K, other_punch),
+	REFUSED(N | K, other_remove), REFUSED(N | K, other_map_writable), REFUSED(N | K, other_map_private), REFUSED(N | K, other_map_exec),
+	REFUSED(N | K, other_map_over), REFUSED(N | K, other_writable), REFUSED(N | K, other_write_call), REFUSED(N | K, other_pwrite),
+	REFUSED(N | K, other_seals), REFUSED(N | K, other_reopen), ALLOWED(N | K, other_read), ALLOWED(N | K, may_map_slots),
 	/* sockets */
 	REFUSED(I | N | K | P, socket_tcp), REFUSED(I | N | K | P, socket_tcp6), REFUSED((ALL & ~R) | P, socket_udp), REFUSED(ALL | P, socket_raw),
 	REFUSED((ALL & ~R) | P, socket_unix), REFUSED((ALL & ~R) | P, socket_netlink), REFUSED(ALL | P, socket_packet), REFUSED(ALL | P, socket_alg),
@@ -651,7 +680,7 @@ const struct attempt attempts[] = {
 	REFUSED(K | P, root_chmod), REFUSED(K | P, file_chmod), REFUSED(K | P, file_chown), REFUSED(K | P, file_attribute), REFUSED(K | P, file_ioctl),
 	REFUSED(K | P, file_exec), REFUSED(K | P, file_lease), REFUSED(K | P, root_mknod), REFUSED(K | P, root_mkdir_sticky), REFUSED(K, root_mkdir_open),
 	REFUSED(K | P, root_chdir), { "may_create", P, K, may_create }, { "may_open", P, K, may_open }, ALLOWED(K, may_mkdir), ALLOWED(K, may_nest),
-	ALLOWED(K, may_write),
+	ALLOWED(K, may_write), ALLOWED(K, may_read_files), ALLOWED(K, may_read_cached), REFUSED(K, read_waiting), REFUSED(K, read_polling),
 	/* what must work */
 	ALLOWED(ALL | P, may_allocate), ALLOWED(ALL | P, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv), ALLOWED(I, may_fill),
 	ALLOWED(D, may_dial), ALLOWED(R, may_resolve), ALLOWED(P, may_rename),

@@ -21,25 +21,23 @@ static uint32_t told(struct compartment *c)
 	return ((const struct msg_shutdown *)packet_message(&p, 0))->grace_ms;
 }
 
-/* What the role would have: slots of its own, mapped slots of another, a memory file to fill. */
+/* What the role would have: slots of its own, mapped slots of the other, a memory file to fill. */
 static void take_memory(struct compartment *c)
 {
 	struct slots s;
 
 	switch (c->role) {
 	case ROLE_NETPROC:
-		probe.memory = slots_create(&s, 16);
+	case ROLE_DISKPROC:
+		probe.memory = slots_create(&s, SLOT_COUNT);
 		if (probe.memory < 0)
 			_exit(4);
 		probe.slots = s.base;
-		probe.slots_bytes = 16 * SLOT_BYTES;
-		break;
-	case ROLE_DISKPROC:
-		probe.memory = compartment_take(c, SETUP_SLOTS);
-		if (slots_attach(&s, probe.memory, 16) < 0)
+		probe.slots_bytes = SLOT_COUNT * SLOT_BYTES;
+		probe.other_memory = compartment_take(c, c->role == ROLE_NETPROC ? SETUP_UPLOAD_SLOTS : SETUP_SLOTS);
+		if (slots_attach(&s, probe.other_memory, SLOT_COUNT) < 0)
 			_exit(4);
-		probe.slots = s.base;
-		probe.slots_bytes = 16 * SLOT_BYTES;
+		probe.other_slots = s.base;
 		break;
 	case ROLE_INSPECT:
 		probe.memory = compartment_take(c, SETUP_FORM);

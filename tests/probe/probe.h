@@ -28,9 +28,11 @@ struct probe {
 	int udp;              /* connected, passed in */
 	int channel;          /* SOCK_SEQPACKET to the runner */
 	int root, file;       /* diskproc */
-	int memory;           /* a memory file: netproc's own slots; what inspect fills; the slots that diskproc reads */
+	int memory;           /* a memory file: netproc's and diskproc's own slots; what inspect fills */
 	uint8_t *slots;       /* mapped */
 	size_t slots_bytes;
+	int other_memory;     /* netproc, diskproc: the slots that they may only read */
+	uint8_t *other_slots; /* mapped */
 };
 extern struct probe probe;
 

@@ -203,6 +203,7 @@ static void send_setup(struct run *r, struct channel *c, int far_end, int slots_
 		send_fd(c, SETUP_DIAL, far_end);
 		send_fd(c, SETUP_DISK, r->tcp);
 		send_fd(c, SETUP_CA, r->udp);
+		send_fd(c, SETUP_UPLOAD_SLOTS, slots_fd);
 		break;
 	case ROLE_DIALER:
 		send_fd(c, SETUP_DIAL, far_end);
@@ -499,7 +500,7 @@ int main(int argc, char **argv)
 	r.sibling = start_sibling(r.uid);
 	make_sockets(&r);
 	make_folder(&r);
-	slots_fd = slots_create(&r.slots, 16);
+	slots_fd = slots_create(&r.slots, SLOT_COUNT);
 	for (i = 0; i < attempt_count; i++) {
 		const struct attempt *a = &attempts[i];
 		bool refused = a->refused >> r.role & 1, allowed = a->allowed >> r.role & 1, ok;
