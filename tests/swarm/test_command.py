@@ -125,6 +125,20 @@ def test_without_any_way_to_hear_of_peers_what_is_there_still_completes(outdir, 
     assert "warning: " in r.stderr and "nobody to download from" in r.stderr, r.told()
 
 
+def test_without_any_way_to_hear_of_peers_what_is_wrong_on_disk_is_what_is_said(outdir, data):
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+    name = os.path.join(str(outdir), os.fsdecode(data.name))
+    path = name if os.path.isfile(name) else next(os.path.join(d, f) for d, _, files in os.walk(name) for f in files if os.path.getsize(os.path.join(d, f)))
+    with open(path, "r+b") as f:
+        first = f.read(1)
+        f.seek(0)
+        f.write(bytes([first[0] ^ 1]))
+    r = get(data.torrent, outdir, seconds=0)
+    assert r.wait(20) == STORAGE, r.told()
+    assert "left alone" in r.stderr and "nobody" not in r.stderr, r.told()
+
+
 def test_no_peer_that_answers_ends_by_timeout(outdir, data):
     r = get(data.torrent, outdir, [nobody()], seconds=2)
     start = time.monotonic()
