@@ -149,7 +149,8 @@ static void announce(const struct download *d)
 	json_end();
 	text_init(&t, size, sizeof size);
 	text_add_size(&t, h->total_length);
-	screen_note("%s: %s in %u file%s, %u pieces%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
+	screen_note("%s: %s in %u file%s, %u piece%s%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
+		    h->piece_count == 1 ? "" : "s",
 		    d->out.finished ? "; it is there already, checking it" :
 		    d->out.existed  ? "; continuing what is there" :
 				      "");
