@@ -46,13 +46,16 @@ static void odd_order(struct inspect *in, const struct torrent *t)
 
 static void odd_trackers(struct inspect *in, const struct torrent *t)
 {
-	size_t i, usable = 0;
+	size_t i, udp = 0;
 
-	for (i = 0; i < t->tracker_count; i++)
-		usable += t->trackers[i].scheme != METAINFO_OTHER;
-	if (usable)
-		return;
-	if (t->flags & METAINFO_PRIVATE)
+	for (i = 0; i < t->tracker_count; i++) {
+		if (t->trackers[i].scheme == METAINFO_HTTP || t->trackers[i].scheme == METAINFO_HTTPS)
+			return;
+		udp += t->trackers[i].scheme == METAINFO_UDP;
+	}
+	if (udp)
+		warn(in, "no tracker but by UDP, which get does not use yet");
+	else if (t->flags & METAINFO_PRIVATE)
 		warn(in, "private, but no usable tracker: nothing can name a peer");
 	else
 		warn(in, "no usable tracker");

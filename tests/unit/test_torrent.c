@@ -443,6 +443,12 @@ static void test_announce_stands_in_for_an_unusable_list(void **state)
 	assert_true(warned(&o, "announce is no string"));
 	assert_true(warned(&o, "no usable tracker"));
 	one_free(&o);
+	assert_true(run(&o, "d(announce)(udp://a:1)(info)d(length)i5e(name)(x)" PIECES1 "ee"));
+	assert_true(warned(&o, "no tracker but by UDP"));
+	one_free(&o);
+	assert_true(run(&o, "d(announce-list)ll(udp://a:1)el(http://a/)ee(info)d(length)i5e(name)(x)" PIECES1 "ee"));
+	assert_false(warned(&o, "tracker"));
+	one_free(&o);
 }
 
 static void test_odd_announce_entries_are_left_out_and_tiers_close_up(void **state)
