@@ -201,7 +201,7 @@ void inspecting_end(struct download *d)
 		screen_safe(why, sizeof why, m->text, m->length);
 		if (m->status == INSPECT_INTERNAL)
 			download_fail(d, STATUS_FAILED, "inspect failed: %s", why);
-		else if (m->status == INSPECT_MALFORMED)
+		else if (m->status == INSPECT_MALFORMED && m->where)
 			download_fail(d, STATUS_REFUSED, "refused: %s (at byte %llu)", why, (unsigned long long)m->where);
 		else
 			download_fail(d, STATUS_REFUSED, "refused: %s", why);
