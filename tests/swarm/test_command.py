@@ -528,6 +528,12 @@ def test_torrent_on_standard_input(outdir, data):
         assert_complete(get("-", outdir, swarm.addresses, stdin=f.read()), data, outdir)
 
 
+@pytest.mark.parametrize("command", ["get", "show"])
+def test_no_torrent_on_standard_input_is_named_so(tmp_path, command):
+    r = subprocess.run([client.PROGRAM, command, "-"], input=b"", capture_output=True, timeout=20, cwd=tmp_path)
+    assert r.returncode == REFUSED and r.stderr == b"bulkhead: standard input: refused: the torrent is empty\n", r
+
+
 def test_the_word_get_may_be_left_out(outdir, data):
     with Swarm(data, [honest]) as swarm:
         r = run("-d", str(outdir), "--no-trackers", "--peer", "%s:%d" % swarm.addresses[0], "--timeout", "20", data.torrent)
