@@ -80,7 +80,7 @@ static const char help[] =
 	"usage: bulkhead [get] [options] SOURCE...\n"
 	"       bulkhead show [--json] SOURCE\n"
 	"\n"
-	"SOURCE is a .torrent file, a magnet link, or - for either of them on standard input.\n"
+	"SOURCE is a .torrent file, a magnet link (show only), or - for either of them on standard input.\n"
 	"\n"
 	"get downloads to DIR/NAME.part, checks every piece, and renames it to DIR/NAME when all is there.\n"
 	"show prints what a torrent or magnet link holds, and downloads nothing.\n"
@@ -401,7 +401,10 @@ static bool take_value(struct parse *p, int id, const char *value)
 	case OPT_THREADS:
 		return take_u32(p, id, value, 1, 16, &o->threads);
 	case OPT_TIMEOUT:
-		return take_u32(p, id, value, 0, 31536000, &o->timeout_s);
+		if (!number(value, 0, 31536000, &v))
+			return refuse_value(p, id, value, "a number of seconds from 0 to 31536000");
+		o->timeout_s = (uint32_t)v;
+		return true;
 	}
 	bug("option %d has no meaning", id);
 }
@@ -471,6 +474,20 @@ static bool refuse_option(struct parse *p, int c, const char *word)
 	if (optopt >= 256)
 		return refuse(p, "--%s: takes no value", name_of(optopt));
 	return refuse(p, "unknown option '%s'; see bulkhead --help", quoted);
+}
+
+/* A peer that could never be dialled. */
+static bool check_peers(struct parse *p)
+{
+	const struct options *o = p->o;
+	char text[64];
+	uint32_t i;
+
+	for (i = 0; i < o->peer_count; i++)
+		if (o->peers[i].family == 4 ? !o->use_ipv4 : !o->use_ipv6)
+			return refuse(p, "--peer: '%s' cannot be dialled with %s", net_addr_text(text, sizeof text, &o->peers[i]),
+				      o->use_ipv4 ? "-4" : "-6");
+	return true;
 }
 
 static void defaults(struct options *o)
@@ -564,6 +581,8 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		(void)take_words(&p, argc - optind, argv + optind);
 	if (!p.bad && !o->use_ipv4 && !o->use_ipv6)
 		(void)refuse(&p, "-4 and -6 exclude each other");
+	if (!p.bad)
+		(void)check_peers(&p);
 	if (!p.bad && o->system_dns && !o->bind_interface[0])
 		(void)refuse(&p, "--system-dns goes with --bind INTERFACE");
 	if (!p.bad && !o->ca_file && access(SYSTEM_CA, R_OK) == 0)
