@@ -190,6 +190,11 @@ static int own_inode(struct files *f, uint32_t file, const struct stat *st, stru
 		*fault = (struct fault){ DISK_ACT_SAME, EEXIST, file, owner };
 		return -1;
 	}
+	if (owner == NONE && e->inode) {
+		/* It was opened before, not accepted, and is another now.  In two buckets it would join their lists. */
+		*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = ESTALE };
+		return -1;
+	}
 	if (owner == NONE) {
 		e->inode = st->st_ino;
 		e->state = (uint8_t)(e->state | (st->st_dev != f->place.device ? ENTRY_DEVICE2 : 0));
@@ -208,7 +213,8 @@ static void name_owner(struct files *f, uint32_t file, struct fault *fault)
 
 	if (fd < 0)
 		return;
-	if (fd_stat(fd, &st) == 0 && owner_of(f, &st) != NONE)
+	/* Its own: it was made a moment ago, and its length could not be set. */
+	if (fd_stat(fd, &st) == 0 && owner_of(f, &st) != NONE && owner_of(f, &st) != file)
 		*fault = (struct fault){ DISK_ACT_SAME, EEXIST, file, owner_of(f, &st) };
 	close(fd);
 }

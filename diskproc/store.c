@@ -245,7 +245,8 @@ static void submit(struct store *s, struct job *j, uint32_t weight)
 
 static void submit_gathered(struct store *s)
 {
-	uint32_t weight = s->gather.count * s->gather.piece_length; /* a quarter of the budget at most */
+	/* A quarter of the budget at most, which may be 16 GiB. */
+	uint32_t weight = (uint32_t)min_u64((uint64_t)s->gather.count * s->gather.piece_length, UINT32_MAX);
 	struct job *j = gather_take(&s->gather);
 
 	if (j)

@@ -66,14 +66,15 @@ void tell_parent(struct disk *d, uint64_t now)
 	};
 	bool last = d->complete_due || d->error_due;
 
-	if (d->progress_due && (now >= d->progress_at_ms || last)) {
+	/* First: of a download that can hear of no peer the parent ends a check that found too little, and would not hear why. */
+	if (d->error_due)
+		d->error_due = channel_push(d->control, MSG_DISK_ERROR, &error) < 0;
+	if (d->progress_due && !d->error_due && (now >= d->progress_at_ms || last)) {
 		/* A parent that is slow misses some; the next one says it all. */
 		if (channel_room(d->control) >= ROOM_FOR_PROGRESS)
 			d->progress_due = channel_push(d->control, MSG_DISK_PROGRESS, &progress) < 0;
 		d->progress_at_ms = now + PROGRESS_MS;
 	}
-	if (d->error_due)
-		d->error_due = channel_push(d->control, MSG_DISK_ERROR, &error) < 0;
 	if (d->complete_due)
 		d->complete_due = channel_push(d->control, MSG_DISK_COMPLETE, &complete) < 0;
 }

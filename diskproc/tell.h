@@ -8,7 +8,7 @@
 
 /* HAVE_BITS ... HAVE_END, or HOLD, as the stage has it.  As much as the channel takes. */
 void tell_netproc(struct disk *d);
-/* DISK_ERROR and DISK_COMPLETE once, DISK_PROGRESS now and then. */
+/* DISK_ERROR once and before all else, DISK_PROGRESS now and then, DISK_COMPLETE once and last. */
 void tell_parent(struct disk *d, uint64_t now);
 
 #endif

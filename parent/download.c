@@ -34,6 +34,8 @@ void download_init(struct download *d, struct context *x, uint32_t index, const 
 	d->status = -1;
 	d->input = input;
 	d->form = d->text = d->mount = d->slots = d->upload_slots = -1;
+	if (!strcmp(source, "-"))
+		source = "standard input";
 	screen_safe(d->name, sizeof d->name, source, strlen(source));
 	output_init(&d->out);
 	for (i = 0; i < ROLE_COUNT; i++)

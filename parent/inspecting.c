@@ -149,7 +149,8 @@ static void announce(const struct download *d)
 	json_end();
 	text_init(&t, size, sizeof size);
 	text_add_size(&t, h->total_length);
-	screen_note("%s: %s in %u file%s, %u pieces%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
+	screen_note("%s: %s in %u file%s, %u piece%s%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
+		    h->piece_count == 1 ? "" : "s",
 		    d->out.incomplete			  ? "; it is not complete, checking it" :
 		    d->x->o->command == COMMAND_SEED	  ? "; checking it" :
 		    d->out.finished			  ? "; it is there already, checking it" :
@@ -212,7 +213,7 @@ void inspecting_end(struct download *d)
 		screen_safe(why, sizeof why, m->text, m->length);
 		if (m->status == INSPECT_INTERNAL)
 			download_fail(d, STATUS_FAILED, "inspect failed: %s", why);
-		else if (m->status == INSPECT_MALFORMED)
+		else if (m->status == INSPECT_MALFORMED && m->where)
 			download_fail(d, STATUS_REFUSED, "refused: %s (at byte %llu)", why, (unsigned long long)m->where);
 		else
 			download_fail(d, STATUS_REFUSED, "refused: %s", why);

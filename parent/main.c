@@ -1,6 +1,7 @@
 /*
  * main.c - bulkhead: the command that the user runs, and the parent of all compartments.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -22,6 +23,16 @@ static bool standard_streams(void)
 	return true;
 }
 
+/* What was asked for, to stdout. */
+static int print(const char *text)
+{
+	if (screen_write(text, strlen(text)) == 0)
+		return STATUS_COMPLETE;
+	screen_error("cannot write to standard output: %s", strerror(errno));
+	(void)screen_drain(-1, -1);
+	return STATUS_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	static struct options o;
@@ -39,12 +50,9 @@ int main(int argc, char **argv)
 	}
 	switch (o.command) {
 	case COMMAND_HELP:
-		return screen_write(options_help(), strlen(options_help())) < 0 ? STATUS_FAILED : STATUS_COMPLETE;
-	case COMMAND_VERSION: {
-		static const char version[] = "bulkhead " BULKHEAD_VERSION "\n";
-
-		return screen_write(version, sizeof version - 1) < 0 ? STATUS_FAILED : STATUS_COMPLETE;
-	}
+		return print(options_help());
+	case COMMAND_VERSION:
+		return print("bulkhead " BULKHEAD_VERSION "\n");
 	default:
 		return supervise(&o);
 	}

@@ -105,7 +105,7 @@ static const char help[] =
 	"       bulkhead seed [options] SOURCE...\n"
 	"       bulkhead show [--json] SOURCE\n"
 	"\n"
-	"SOURCE is a .torrent file, a magnet link, or - for either of them on standard input.\n"
+	"SOURCE is a .torrent file, a magnet link (show only), or - for either of them on standard input.\n"
 	"\n"
 	"get downloads to DIR/NAME.part, checks every piece, and renames it to DIR/NAME when all is there.\n"
 	"seed verifies a finished DIR/NAME, and gives it to others; nothing is written.\n"
@@ -476,6 +476,7 @@ static bool take_port(struct parse *p, const char *value)
 /* Options with a value. */
 static bool take_value(struct parse *p, int id, const char *value)
 {
+	uint64_t v;
 	struct options *o = p->o;
 
 	switch (id) {
@@ -527,7 +528,10 @@ static bool take_value(struct parse *p, int id, const char *value)
 	case OPT_THREADS:
 		return take_u32(p, id, value, 1, 16, &o->threads);
 	case OPT_TIMEOUT:
-		return take_u32(p, id, value, 0, 31536000, &o->timeout_s);
+		if (!number(value, 0, 31536000, &v))
+			return refuse_value(p, id, value, "a number of seconds from 0 to 31536000");
+		o->timeout_s = (uint32_t)v;
+		return true;
 	}
 	bug("option %d has no meaning", id);
 }
@@ -603,6 +607,20 @@ static bool refuse_option(struct parse *p, int c, const char *word)
 	if (optopt >= 256)
 		return refuse(p, "--%s: takes no value", name_of(optopt));
 	return refuse(p, "unknown option '%s'; see bulkhead --help", quoted);
+}
+
+/* A peer that could never be dialled. */
+static bool check_peers(struct parse *p)
+{
+	const struct options *o = p->o;
+	char text[64];
+	uint32_t i;
+
+	for (i = 0; i < o->peer_count; i++)
+		if (o->peers[i].family == 4 ? !o->use_ipv4 : !o->use_ipv6)
+			return refuse(p, "--peer: '%s' cannot be dialled with %s", net_addr_text(text, sizeof text, &o->peers[i]),
+				      o->use_ipv4 ? "-4" : "-6");
+	return true;
 }
 
 static void defaults(struct options *o)
@@ -708,6 +726,8 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		(void)refuse(&p, "-4 and -6 exclude each other");
 	if (!p.bad && o->listen && (uint32_t)(o->port_last - o->port_first) + 1 < o->source_count)
 		(void)refuse(&p, "--port: %u SOURCEs need a port each", o->source_count);
+	if (!p.bad)
+		(void)check_peers(&p);
 	if (!p.bad && o->system_dns && !o->bind_interface[0])
 		(void)refuse(&p, "--system-dns goes with --bind INTERFACE");
 	if (!p.bad && !o->ca_file && access(SYSTEM_CA, R_OK) == 0)

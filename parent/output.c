@@ -196,7 +196,8 @@ static int check_part(struct output *o, const struct output_options *options, co
 	if (!state_knows(&o->state, o->root)) {
 		if (!options->adopt)
 			return refuse(error, room,
-				      "'%s' is there already, and there is no record that bulkhead made it: move it away, or take it over with --adopt",
+				      "'%s' is there already, and there is no record that bulkhead made it for this torrent: "
+				      "move it away, or take it over with --adopt",
 				      o->part);
 		if (state_claim(&o->state, o->root, error, room) < 0)
 			return -1;

@@ -3,6 +3,7 @@
  */
 #include "screen.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <strings.h>
 #include <sys/ioctl.h>
@@ -471,6 +472,11 @@ bool screen_drain(int wake, int timeout_ms)
 			return false;
 	}
 	return true;
+}
+
+int screen_lost(void)
+{
+	return screen.out_terminal || to_out.error == EPIPE || to_out.error == ECONNRESET ? 0 : to_out.error;
 }
 
 int screen_write(const void *bytes, size_t length)

@@ -74,6 +74,12 @@ void screen_format_row(struct text *t, const struct screen_row *row, uint32_t wi
 /* The path of a finished download, on stdout: escaped on a terminal.  Nothing with --json. */
 void screen_result(const char *dir, const void *name, size_t length);
 
+/*
+ * The errno with which results could not be written, though somebody wants them
+ * (a full disk); 0: all were, or whoever read them (a pipe, socket or terminal) is gone.
+ */
+int screen_lost(void);
+
 /* Bytes to stdout as they are; waits until all of them were taken.  -1 with errno. */
 int screen_write(const void *bytes, size_t length) MUST_CHECK;
 

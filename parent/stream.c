@@ -39,8 +39,10 @@ static size_t take(struct stream *s, const char *bytes, size_t length, int wait_
 	if (poll(&pf, 1, wait_ms) <= 0)
 		return 0;
 	n = write(s->fd, bytes, min_u64(length, PIPE_BUF));
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		s->gone = true;
+		s->error = errno;
+	}
 	return n < 0 ? 0 : (size_t)n;
 }
 
@@ -109,8 +111,6 @@ int stream_write(struct stream *s, const void *bytes, size_t length)
 {
 	const char *at = bytes;
 
-	if (s->gone)
-		errno = EPIPE;
 	while (stream_waiting(s) && !s->gone)
 		s->begin += take(s, s->bytes + s->begin, stream_waiting(s), -1);
 	empty(s);
@@ -120,5 +120,7 @@ int stream_write(struct stream *s, const void *bytes, size_t length)
 		at += n;
 		length -= n;
 	}
+	if (s->gone)
+		errno = s->error;
 	return s->gone ? -1 : 0;
 }

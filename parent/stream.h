@@ -17,6 +17,7 @@
 struct stream {
 	int fd;
 	bool gone;         /* nobody reads it any more, or it cannot be written */
+	int error;         /* the errno that said so; 0: not gone */
 	char *bytes;       /* owned; from begin to end they wait */
 	size_t begin, end, room;
 };

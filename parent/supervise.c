@@ -426,6 +426,12 @@ int supervise(const struct options *o)
 	json_number("status", (uint64_t)status);
 	json_end_result();
 	drain(&s);
+	/* No success that nobody was told of; show has said it already. */
+	if (status == STATUS_COMPLETE && screen_lost()) {
+		screen_error("cannot write to standard output: %s", strerror(screen_lost()));
+		status = STATUS_FAILED;
+		drain(&s);
+	}
 	for (i = 0; i < o->source_count; i++)
 		download_close(&s.downloads[i]);
 	free(s.downloads);

@@ -46,13 +46,16 @@ static void odd_order(struct inspect *in, const struct torrent *t)
 
 static void odd_trackers(struct inspect *in, const struct torrent *t)
 {
-	size_t i, usable = 0;
+	size_t i, udp = 0;
 
-	for (i = 0; i < t->tracker_count; i++)
-		usable += t->trackers[i].scheme != METAINFO_OTHER;
-	if (usable)
-		return;
-	if (t->flags & METAINFO_PRIVATE)
+	for (i = 0; i < t->tracker_count; i++) {
+		if (t->trackers[i].scheme == METAINFO_HTTP || t->trackers[i].scheme == METAINFO_HTTPS)
+			return;
+		udp += t->trackers[i].scheme == METAINFO_UDP;
+	}
+	if (udp)
+		warn(in, "no tracker but by UDP, which get does not use yet");
+	else if (t->flags & METAINFO_PRIVATE)
 		warn(in, "private, but no usable tracker: nothing can name a peer");
 	else
 		warn(in, "no usable tracker");
@@ -76,6 +79,12 @@ static bool looks_like_padding(const char *path, size_t length)
 	return (length > 5 && memcmp(path, ".pad/", 5) == 0) || (length > 18 && memcmp(path, "_____padding_file_", 18) == 0);
 }
 
+/* Words that follow a number. */
+static const char *word(uint32_t n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
 static void odd_files(struct inspect *in, const struct torrent *t)
 {
 	uint32_t i, exec = 0, links = 0, pads = 0, hidden = 0, mapped = 0, backslash = 0, like_pad = 0;
@@ -93,25 +102,29 @@ static void odd_files(struct inspect *in, const struct torrent *t)
 		like_pad += !(f->flags & METAINFO_FILE_PAD) && looks_like_padding(path, f->path_length);
 	}
 	if (links)
-		warn(in, "%u symbolic links: never created", links);
+		warn(in, "%u symbolic link%s: never created", links, word(links, "", "s"));
 	if (exec)
-		warn(in, "%u files marked as executable: the mark is not applied", exec);
+		warn(in, "%u file%s marked as executable: the mark is not applied", exec, word(exec, "", "s"));
 	if (hidden)
-		warn(in, "%u files marked as hidden", hidden);
+		warn(in, "%u file%s marked as hidden", hidden, word(hidden, "", "s"));
 	if (pads)
-		warn(in, "%u padding files: never written", pads);
+		warn(in, "%u padding file%s: never written", pads, word(pads, "", "s"));
 	if (like_pad)
-		warn(in, "%u files named like padding but not marked as such: ordinary files", like_pad);
+		warn(in, "%u file%s named like padding but not marked as such: %s", like_pad, word(like_pad, "", "s"),
+		     word(like_pad, "an ordinary file", "ordinary files"));
 	if (mapped)
-		warn(in, "%u files get a safer name than the torrent gives them", mapped);
+		warn(in, "%u %s", mapped,
+		     word(mapped, "file gets a safer name than the torrent gives it", "files get a safer name than the torrent gives them"));
 	if (t->name_mapped && !(t->flags & METAINFO_SINGLE))
 		warn(in, "the torrent gets a safer name than it gives itself");
 	if (t->collisions)
-		warn(in, "%u files want a path that is taken: numbered", t->collisions);
+		warn(in, "%u %s a path that is taken: numbered", t->collisions, word(t->collisions, "file wants", "files want"));
 	if (t->case_collisions)
-		warn(in, "%u names differ from another one by upper and lower case only", t->case_collisions);
+		warn(in, "%u %s from another one by upper and lower case only", t->case_collisions,
+		     word(t->case_collisions, "name differs", "names differ"));
 	if (backslash)
-		warn(in, "%u paths have a backslash, which is an ordinary character here", backslash);
+		warn(in, "%u %s a backslash, which is an ordinary character here", backslash,
+		     word(backslash, "path has", "paths have"));
 }
 
 static void odd_date(struct inspect *in, const struct torrent *t)

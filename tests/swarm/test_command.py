@@ -69,6 +69,12 @@ def test_help_and_version(argument, word):
     assert r.wait(10) == 0 and word in r.stdout.lower() and not r.stderr, r.told()
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["show", "magnet:?xt=urn:btih:" + "0" * 40]], ids=lambda a: a[0])
+def test_what_cannot_be_printed_is_said(arguments):
+    r = subprocess.run(["/bin/sh", "-c", 'exec "$0" "$@" >/dev/full', client.PROGRAM, *arguments], stderr=subprocess.PIPE, timeout=20)
+    assert r.returncode == FAILED and b"cannot write to standard output: No space left" in r.stderr, r
+
+
 def test_what_is_no_torrent_is_refused(tmp_path, outdir):
     path = tmp_path / "x.torrent"
     path.write_bytes(b"<html>\x1b[2J no torrent </html>")
@@ -123,6 +129,20 @@ def test_without_any_way_to_hear_of_peers_what_is_there_still_completes(outdir, 
     r = get(data.torrent, outdir, seconds=0, options=["--adopt"])  # its record went with the rename
     assert_complete(r, data, outdir)
     assert "warning: " in r.stderr and "nobody to download from" in r.stderr, r.told()
+
+
+def test_without_any_way_to_hear_of_peers_what_is_wrong_on_disk_is_what_is_said(outdir, data):
+    with Swarm(data, [honest]) as swarm:
+        assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+    name = os.path.join(str(outdir), os.fsdecode(data.name))
+    path = name if os.path.isfile(name) else next(os.path.join(d, f) for d, _, files in os.walk(name) for f in files if os.path.getsize(os.path.join(d, f)))
+    with open(path, "r+b") as f:
+        first = f.read(1)
+        f.seek(0)
+        f.write(bytes([first[0] ^ 1]))
+    r = get(data.torrent, outdir, seconds=0)
+    assert r.wait(20) == STORAGE, r.told()
+    assert "left alone" in r.stderr and "nobody" not in r.stderr, r.told()
 
 
 def test_no_peer_that_answers_ends_by_timeout(outdir, data):
@@ -522,6 +542,12 @@ def test_torrent_on_standard_input(outdir, data):
         assert_complete(get("-", outdir, swarm.addresses, stdin=f.read()), data, outdir)
 
 
+@pytest.mark.parametrize("command", ["get", "show"])
+def test_no_torrent_on_standard_input_is_named_so(tmp_path, command):
+    r = subprocess.run([client.PROGRAM, command, "-"], input=b"", capture_output=True, timeout=20, cwd=tmp_path)
+    assert r.returncode == REFUSED and r.stderr == b"bulkhead: standard input: refused: the torrent is empty\n", r
+
+
 def test_the_word_get_may_be_left_out(outdir, data):
     with Swarm(data, [honest]) as swarm:
         r = run("-d", str(outdir), "--no-trackers", "--peer", "%s:%d" % swarm.addresses[0], "--timeout", "20", data.torrent)
@@ -661,6 +687,15 @@ def test_results_wait_for_no_reader_that_is_gone_and_no_user_who_is_tired(outdir
     else:
         r.signal(signal.SIGINT)
     assert r.wait(10) == COMPLETE, r.told()
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_results_that_cannot_be_written_are_no_success(outdir, data, option):
+    with Swarm(data, [honest]) as swarm:
+        r = subprocess.run(["/bin/sh", "-c", 'exec "$0" "$@" >/dev/full', client.PROGRAM, "-d", str(outdir), "--no-trackers", option,
+                            "--peer", "%s:%d" % swarm.addresses[0], data.torrent], stderr=subprocess.PIPE, timeout=30)
+    assert r.returncode == FAILED and b"cannot write to standard output: No space left" in r.stderr, r
+    assert data.differences(outdir) == []
 
 
 def test_quiet_says_nothing_but_the_path(outdir, data):

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 /* Counts what is synced. */
 #define fdatasync counted_fdatasync
@@ -296,6 +298,32 @@ static void test_a_file_is_not_taken_for_its_own_twin(void **state)
 	}
 }
 
+static void test_a_file_that_was_not_accepted_and_is_another_now_is_foreign(void **state)
+{
+	struct box *b = *state;
+	struct rlimit most, least;
+
+	twins_begin(b);
+	folding = false;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &most), 0);
+	least = most;
+	least.rlim_cur = 10;
+	(void)signal(SIGXFSZ, SIG_IGN);
+	use(b, true, false, 10);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &least), 0);
+	assert_int_equal(write_get(b, 0), -1); /* it is made; its length cannot be set */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &most), 0);
+	assert_int_equal(b->fault.act, DISK_ACT_SIZE);
+	assert_int_equal(write_get(b, 0), -1); /* there, though it was found absent: not for being its own twin */
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+	assert_int_equal(b->fault.error, EEXIST);
+	/* Whatever its inode is now, no list of a bucket becomes a ring. */
+	assert_int_equal(renameat(b->root, twins[0].path, b->root, "aside"), 0);
+	assert_int_equal(write_get(b, 0), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
+	assert_int_equal(b->fault.error, ESTALE);
+}
+
 static void test_what_is_only_read_may_be_linked_to_each_other(void **state)
 {
 	struct box *b = *state;
@@ -464,6 +492,7 @@ int main(void)
 		T(test_two_files_that_are_one_are_found_when_the_second_is_made),
 		T(test_two_files_that_are_one_are_found_by_a_later_run),
 		T(test_a_file_is_not_taken_for_its_own_twin),
+		T(test_a_file_that_was_not_accepted_and_is_another_now_is_foreign),
 		T(test_what_is_only_read_may_be_linked_to_each_other),
 		T(test_fifo_and_directory_in_the_way_are_foreign_and_do_not_block),
 		T(test_file_in_place_of_a_directory_is_foreign),

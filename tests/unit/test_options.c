@@ -107,7 +107,7 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	(void)state;
 	accepts(&o, "get -d out --state-dir /var/lib/x --adopt --peer 192.0.2.1:6881 --peer [2001:db8::1]:80 --allow-net 10.1.2.3/8 --port 7000 --max-peers 9 --memory 2M "
 		    "--timeout 30 --no-trackers --threads 3 --max-torrent-size 1M --max-files 7 --max-pieces 8 -q --no-progress --allow-weak "
-		    "--anonymous -4 x");
+		    "--anonymous x");
 	assert_string_equal(o.dir, "out");
 	assert_string_equal(o.state_dir, "/var/lib/x");
 	assert_true(o.adopt);
@@ -131,10 +131,12 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	assert_int_equal(o.max_torrent_bytes, 1 << 20);
 	assert_int_equal(o.max_files, 7);
 	assert_int_equal(o.max_pieces, 8);
-	assert_true(o.quiet && o.allow_weak && o.anonymous && !o.progress && o.use_ipv4 && !o.use_ipv6);
+	assert_true(o.quiet && o.allow_weak && o.anonymous && !o.progress && o.use_ipv4 && o.use_ipv6);
 	accepts(&o, "--bind 192.0.2.7 --bind 2001:db8::7 x");
 	assert_int_equal(o.bind4.family, 4);
 	assert_int_equal(o.bind6.family, 6);
+	accepts(&o, "-4 --peer 192.0.2.1:5 x");
+	assert_true(o.use_ipv4 && !o.use_ipv6);
 	accepts(&o, "--bind lo --system-dns x");
 	assert_string_equal(o.bind_interface, "lo");
 }
@@ -245,6 +247,9 @@ static void test_bad_values_are_named_in_one_line(void **state)
 	refuses("--threads 17 x", "from 1 to 16");
 	refuses("-4 -6 x", "exclude");
 	refuses("--system-dns x", "--bind INTERFACE");
+	refuses("--timeout 5m x", "--timeout: '5m' is not a number of seconds");
+	refuses("--peer [2001:db8::1]:5 -4 x", "--peer: '[2001:db8::1]:5' cannot be dialled with -4");
+	refuses("-6 --peer 192.0.2.1:5 x", "--peer: '192.0.2.1:5' cannot be dialled with -6");
 	refuses("--frobnicate x", "unknown option '--frobnicate'");
 	refuses("x --frob=1 y", "unknown option '--frob=1'");
 	refuses("-Z x", "unknown option '-Z'");

@@ -286,7 +286,7 @@ static void test_a_part_without_a_record_is_refused_unless_it_is_adopted(void **
 		options.adopt = false;
 		refuses("--adopt");
 		/* A record was not made by that. */
-		refuses("no record that bulkhead made it");
+		refuses("no record that bulkhead made it for this torrent");
 		options.adopt = true;
 		assert_int_equal(open_it(), 0);
 		assert_true(o.existed);
@@ -310,7 +310,7 @@ static void test_a_part_in_place_of_the_recorded_one_is_refused(void **state)
 		output_close(&o);
 		assert_int_equal(renameat(dir, "name.part", dir, "other"), 0);
 		make_foreign(i);
-		refuses("no record that bulkhead made it");
+		refuses("no record that bulkhead made it for this torrent");
 		/* The one that was made is continued under its name again. */
 		assert_int_equal(unlinkat(dir, "name.part", i ? 0 : AT_REMOVEDIR), 0);
 		assert_int_equal(renameat(dir, "other", dir, "name.part"), 0);
@@ -327,7 +327,7 @@ static void test_another_torrents_part_of_the_same_name_is_refused(void **state)
 	assert_int_equal(open_it(), 0);
 	output_close(&o);
 	form.h.info_hash[19] ^= 1;
-	refuses("no record that bulkhead made it");
+	refuses("no record that bulkhead made it for this torrent");
 }
 
 static void test_adoption_takes_nothing_that_is_not_plain(void **state)

@@ -12,7 +12,6 @@
 static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #define write kept_write
 #include "../../parent/screen.c"
-#include "../../parent/seeding.c"
 #include "../../parent/stream.c"
 #undef write
 #include "../../parent/peer_table.c"

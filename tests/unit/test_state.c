@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "../../parent/screen.c"
+#include "../../parent/seeding.c"
 #include "../../parent/stream.c"
 #include "../../parent/state.c"
 #include "../../parent/text.c"

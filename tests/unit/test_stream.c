@@ -120,6 +120,7 @@ static void test_a_reader_that_goes_away_is_not_waited_for(void **state)
 	close(ends[0]);
 	stream_flush(&s);
 	assert_true(s.gone);
+	assert_int_equal(s.error, EPIPE);
 	assert_int_equal(stream_waiting(&s), 0);
 	put_line(1, 'r', RESULT);
 	assert_int_equal(stream_waiting(&s), 0);

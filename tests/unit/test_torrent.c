@@ -200,7 +200,7 @@ static void test_awkward_names_are_mapped(void **state)
 	assert_true(run(&o, "d(info)d(files)ld(length)i1e(path)l(a/b)(c\n)eee(name)(n.)" PIECES1 "ee"));
 	assert_string_equal(file_path(&o, 0), "a%2Fb/c%0A");
 	assert_string_equal(metainfo_str(&o.m, o.m.h->name), "n%2E");
-	assert_true(warned(&o, "1 files get a safer name"));
+	assert_true(warned(&o, "1 file gets a safer name than the torrent gives it"));
 	assert_true(warned(&o, "the torrent gets a safer name"));
 	one_free(&o);
 }
@@ -372,10 +372,10 @@ static void test_attributes(void **state)
 	assert_int_equal(f[4].flags, 0);
 	assert_int_equal(o.m.h->total_length, 5);
 	assert_true(warned(&o, "2 symbolic links: never created"));
-	assert_true(warned(&o, "1 files marked as executable"));
-	assert_true(warned(&o, "1 files marked as hidden"));
-	assert_true(warned(&o, "1 padding files"));
-	assert_true(warned(&o, "1 files named like padding but not marked"));
+	assert_true(warned(&o, "1 file marked as executable"));
+	assert_true(warned(&o, "1 file marked as hidden"));
+	assert_true(warned(&o, "1 padding file: never"));
+	assert_true(warned(&o, "1 file named like padding but not marked as such: an ordinary file"));
 	assert_true(warned(&o, "symbolic link with a length"));
 	one_free(&o);
 	assert_refused("d(info)d(attr)(l)(length)i5e(name)(x)" PIECES1 "ee", INSPECT_MALFORMED, "symbolic link");
@@ -442,6 +442,12 @@ static void test_announce_stands_in_for_an_unusable_list(void **state)
 	assert_true(warned(&o, "announce-list is no list"));
 	assert_true(warned(&o, "announce is no string"));
 	assert_true(warned(&o, "no usable tracker"));
+	one_free(&o);
+	assert_true(run(&o, "d(announce)(udp://a:1)(info)d(length)i5e(name)(x)" PIECES1 "ee"));
+	assert_true(warned(&o, "no tracker but by UDP"));
+	one_free(&o);
+	assert_true(run(&o, "d(announce-list)ll(udp://a:1)el(http://a/)ee(info)d(length)i5e(name)(x)" PIECES1 "ee"));
+	assert_false(warned(&o, "tracker"));
 	one_free(&o);
 }
 
