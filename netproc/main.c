@@ -14,6 +14,7 @@
 
 #include "announcer.h"
 #include "compartment.h"
+#include "fastset.h"
 #include "slots.h"
 #include "swarm.h"
 
@@ -342,6 +343,7 @@ static void warm_up(struct net *n)
 	close(fd);
 	if (wrong)
 		refuse_form(wrong);
+	fastset_warm_up(); /* libcrypto reads its configuration */
 	n->loop = loop_new(c->net.max_peers + OTHER_SOURCES);
 	n->dials = dials_new(n->loop, compartment_take(c, SETUP_DIAL), c->epochs[SETUP_DIAL]);
 	if (c->net.use_trackers && c->net.use_http) {
