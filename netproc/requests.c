@@ -13,7 +13,7 @@
 
 static struct request *at(const struct requests *q, uint32_t i)
 {
-	return &q->ring[(q->head + i) % q->room];
+	return &q->ring[(q->head + i) & (q->room - 1)];
 }
 
 void requests_clear(struct requests *q)
@@ -62,16 +62,20 @@ static uint32_t find(const struct requests *q, uint32_t piece, uint32_t begin, u
 
 enum requests_verdict requests_add(struct requests *q, uint32_t piece, uint32_t begin, uint32_t length, uint32_t piece_bytes, bool have)
 {
+	uint64_t place = (uint64_t)piece << 32 | begin;
+
 	if (!length || length > REQUEST_BYTES_MAX || begin >= piece_bytes || length > piece_bytes - begin)
 		return REQUESTS_LIE;
 	if (!have)
 		return REQUESTS_NOT_HAD;
-	if (find(q, piece, begin, length) < q->count)
+	/* Most peers ask in order: who asks for what lies behind all else repeats nothing. */
+	if (q->count && place <= q->top && find(q, piece, begin, length) < q->count)
 		return REQUESTS_DUPLICATE;
 	if (q->count == REQUESTS_MAX)
 		return REQUESTS_FULL;
 	if (!make_room(q))
 		return REQUESTS_NO_MEMORY;
+	q->top = q->count ? max_u64(q->top, place) : place;
 	*at(q, q->count++) = (struct request){ piece, begin, length };
 	return REQUESTS_TAKEN;
 }

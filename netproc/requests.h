@@ -46,7 +46,8 @@ struct request_part {
 struct requests {
 	struct request *ring;      /* owned, as is part; NULL while nothing was asked */
 	struct request_part *part; /* [parts] */
-	uint32_t room, head, count;
+	uint32_t room, head, count; /* room: a power of two */
+	uint64_t top;              /* no request in the queue lies behind it: piece << 32 | begin */
 	uint32_t parts;
 	uint32_t next, next_at;    /* the next read: request `next` in order (count: none), from that byte of it on */
 	uint32_t sent;             /* bytes of the first request's message that are sent, its head too */
