@@ -52,7 +52,7 @@ static void on_ready(void *arg, uint32_t events)
 	if (p->dead)
 		return;
 	if (events & EPOLLOUT)
-		peer_flush(p);
+		peer_on_room(p);
 	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || p->paused)
 		return;
 	if (!p->waits)

@@ -157,6 +157,8 @@ void peer_say_hello(struct peer *p);
 void peer_on_request(struct peer *p, const struct wire_head *m);
 void peer_on_cancel(struct peer *p, const struct wire_head *m);
 void peer_on_interested(struct peer *p, bool interested);
+/* The socket takes bytes again. */
+void peer_on_room(struct peer *p);
 /* The answer to a read with this serial; the slot is the callee's. */
 void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot);
 void peer_on_read_failed(struct peer *p, uint32_t serial);

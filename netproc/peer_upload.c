@@ -154,6 +154,14 @@ bool peer_ask_disk(struct peer *p, uint32_t window)
 	return p->up.stalled;
 }
 
+void peer_on_room(struct peer *p)
+{
+	p->up.stalled = false;
+	if (requests_count(&p->up.requests))
+		swarm_upload_turn_for(p);
+	peer_flush(p);
+}
+
 void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot)
 {
 	if (requests_on_data(&p->up.requests, serial, slot))
