@@ -206,7 +206,7 @@ static void checked(struct disk *d)
 	d->progress_due = true;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->options.read_only && !all) {
-		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .error = 0, .file = UINT32_MAX });
+		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });
 		return;
 	}
 	if (!all && missing_bytes(d) > files_space(d->files)) {

@@ -17,7 +17,7 @@ struct fault {
 	uint32_t act; /* enum disk_act; 0: none */
 	int32_t error;
 	uint32_t file; /* UINT32_MAX: none */
-	uint32_t other; /* DISK_ACT_SAME: the file that it is as well */
+	uint32_t other; /* DISK_ACT_SAME: the file that it is as well; as in struct msg_disk_error */
 };
 
 enum place_how {

@@ -242,7 +242,7 @@ struct msg_disk_error {
 	uint32_t act;   /* enum disk_act */
 	int32_t error;  /* errno */
 	uint32_t file;  /* index in the normal form, UINT32_MAX: none */
-	uint32_t other; /* DISK_ACT_SAME: the second one; otherwise 0 */
+	uint32_t other; /* DISK_ACT_SAME: the second one; DISK_ACT_FOREIGN of no file, error 0: pieces that are there; otherwise 0 */
 };
 enum disk_act {
 	DISK_ACT_OPEN = 1,

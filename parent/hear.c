@@ -166,9 +166,9 @@ static const char *reason_of(const struct download *d, const struct msg_disk_err
 }
 
 /* What was to be given is not all there.  `get` takes up NAME.part only: NAME might be the user's own. */
-static void fail_incomplete(struct download *d)
+static void fail_incomplete(struct download *d, uint32_t verified)
 {
-	uint32_t all = d->m.h->piece_count, missing = all - d->disk.verified_pieces;
+	uint32_t all = d->m.h->piece_count, missing = all - min_u32(all, verified);
 
 	if (d->out.incomplete)
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
@@ -202,7 +202,7 @@ static int on_disk_error(void *self, const void *message, int fd)
 		path_of(d, m->file, path, m->act == DISK_ACT_SAME ? PATH_OF_TWO : sizeof path);
 	why = reason_of(d, m, root, text, sizeof text);
 	if (gives && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX && !m->error)
-		fail_incomplete(d);
+		fail_incomplete(d, m->other);
 	else if (gives)
 		download_fail(d, STATUS_STORAGE, "cannot seed it: %s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
 	else if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)

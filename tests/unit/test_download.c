@@ -971,7 +971,7 @@ static void test_a_diskproc_that_dies_is_replaced_and_its_second_completion_is_n
 static void test_what_is_missing_is_counted(void **state)
 {
 	struct msg_disk_progress p = { .phase = DISK_CHECKING, .verified_pieces = 1, .verified_bytes = 16384 };
-	struct msg_disk_error e = { .act = DISK_ACT_FOREIGN, .file = UINT32_MAX };
+	struct msg_disk_error e = { .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = 1 };
 	uint32_t i;
 
 	(void)state;
