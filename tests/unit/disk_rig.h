@@ -18,7 +18,6 @@
 #include "../../diskproc/files.c"
 #include "../../diskproc/layout.c"
 #include "../../diskproc/place.c"
-#include "../../diskproc/pool.c"
 #include "../../diskproc/reader.c"
 #include "../../diskproc/siphash.c"
 #include "../../diskproc/spill.c"
