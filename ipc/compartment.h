@@ -33,6 +33,7 @@ struct compartment {
 	struct msg_net_options net;
 	struct msg_disk_options disk;
 	struct msg_dialer_options dialer;
+	struct msg_create_options create;
 	struct msg_allow_net nets[COMPARTMENT_MAX_NETS];
 	uint32_t net_count;
 	struct msg_allow_addr allowed[COMPARTMENT_MAX_NETS];

@@ -78,7 +78,7 @@ void screen_open(const struct options *o)
 	const char *term = getenv("TERM");
 
 	screen.quiet = o->quiet;
-	screen.json = o->json && o->command == COMMAND_GET; /* show --json is one document, made by inspect */
+	screen.json = o->json && o->command != COMMAND_SHOW; /* show --json is one document, made by inspect */
 	screen.progress = o->progress;
 	screen.verbose = o->verbose;
 	screen.out_terminal = isatty(1) == 1;
@@ -269,11 +269,15 @@ void screen_format_row(struct text *t, const struct screen_row *row, uint32_t wi
 			text_addf(&f, " ETA ");
 			text_add_duration(&f, (row->total - row->done) / row->rate);
 		}
+	}
+	if (!row->checking && !row->syncing && !row->hashing) {
 		text_init(&f, fields[count++], sizeof fields[0]);
 		text_addf(&f, " peers %u/%u", row->peers, row->peers_known);
 	}
-	text_init(&f, fields[count++], sizeof fields[0]);
-	text_addf(&f, " pieces %u/%u", row->pieces, row->pieces_total);
+	if (!row->hashing) {
+		text_init(&f, fields[count++], sizeof fields[0]);
+		text_addf(&f, " pieces %u/%u", row->pieces, row->pieces_total);
+	}
 
 	/* The name gets what the fields leave, 12 columns at least while there is a field to drop. */
 	for (i = 0; i < count; i++)
@@ -312,6 +316,14 @@ static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, c
 
 static void json_row(const struct screen_row *r)
 {
+	if (r->hashing) {
+		json_begin("hashing", r->source);
+		json_number("hashed_bytes", r->done);
+		json_number("bytes", r->total);
+		json_number("rate", r->rate);
+		json_end();
+		return;
+	}
 	if (r->checking) {
 		json_begin("checking", r->source);
 		json_number("checked_bytes", r->checked);
@@ -394,7 +406,7 @@ int screen_write(const void *bytes, size_t length)
 	return put(1, bytes, length);
 }
 
-void screen_result(const char *dir, const void *name, size_t length)
+void screen_result(const char *lead, const char *dir, const void *name, size_t length)
 {
 	char out[3 * LINE_BYTES];
 	struct text t;
@@ -404,6 +416,7 @@ void screen_result(const char *dir, const void *name, size_t length)
 	if (screen.json)
 		return;
 	text_init(&t, out, sizeof out - 1);
+	text_add(&t, lead, strlen(lead));
 	if (screen.out_terminal) {
 		text_add_safe(&t, dir, plain ? 0 : n, screen.utf8);
 		text_add(&t, "/", !plain && n && dir[n - 1] != '/');

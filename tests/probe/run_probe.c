@@ -219,7 +219,7 @@ static void send_setup(struct run *r, struct channel *c, int far_end, int slots_
 		break;
 	default:
 		tidy_folder(r);
-		fd = r->uid >= 0 ? idmap_directory(r->root, (uint32_t)r->uid) : -1;
+		fd = r->uid >= 0 ? idmap_directory(r->root, (uint32_t)r->uid, r->role == ROLE_CREATE) : -1;
 		if (fd < 0) {
 			/* Where the directory cannot be mapped, the role is its owner. */
 			if (r->uid >= 0 && (fchown(r->root, (uid_t)r->uid, (gid_t)r->uid) < 0 ||

@@ -80,9 +80,9 @@ int launcher_unused_ids(uint32_t *ids, size_t n)
 	(void)ids, (void)n;
 	return -1;
 }
-int idmap_directory(int dir, uint32_t id)
+int idmap_directory(int dir, uint32_t id, bool below)
 {
-	(void)dir, (void)id;
+	(void)dir, (void)id, (void)below;
 	errno = EINVAL;
 	return -1;
 }

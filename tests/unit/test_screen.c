@@ -254,16 +254,16 @@ static void test_the_path_is_printed_raw_only_where_no_terminal_is(void **state)
 	(void)state;
 	memset(&screen, 0, sizeof screen);
 	capture_begin();
-	screen_result("out/", "n\xc3\xbc", 3);
+	screen_result("", "out/", "n\xc3\xbc", 3);
 	capture_end();
 	assert_string_equal(out, "out/n\xc3\xbc\n");
 	screen.out_terminal = true;
 	capture_begin();
-	screen_result("o\x1b", "n\xc3\xbc", 3);
+	screen_result("", "o\x1b", "n\xc3\xbc", 3);
 	capture_end();
 	assert_string_equal(out, "o\\x1b/n\\xc3\\xbc\n");
 	capture_begin();
-	screen_result(".", "name", 4);
+	screen_result("", ".", "name", 4);
 	capture_end();
 	assert_string_equal(out, "name\n");
 }
