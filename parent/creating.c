@@ -36,7 +36,7 @@ void creating_close(struct creating *cr)
 
 /* ---- before the walls */
 
-static int PRINTF_LIKE(3, 4) fail(const struct download *d, int status, const char *fmt, ...)
+static int PRINTF_LIKE(3, 4) cannot(const struct download *d, int status, const char *fmt, ...)
 {
 	char text[1400];
 	va_list ap;
@@ -90,12 +90,12 @@ static int open_shared(struct download *d)
 	/* O_NONBLOCK: a pipe or device is not waited for before it is refused. */
 	cr->shared = open(d->source, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (cr->shared < 0 || fstat(cr->shared, &st) < 0)
-		return fail(d, STATUS_STORAGE, "cannot open '%s': %s", d->name, strerror(errno));
+		return cannot(d, STATUS_STORAGE, "cannot open '%s': %s", d->name, strerror(errno));
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return fail(d, STATUS_REFUSED, "cannot share '%s': neither a file nor a directory", d->name);
+		return cannot(d, STATUS_REFUSED, "cannot share '%s': neither a file nor a directory", d->name);
 	cr->single = S_ISREG(st.st_mode);
 	if (!choose_name(cr, d->source, d->x->o->name))
-		return fail(d, STATUS_REFUSED, "a torrent cannot have the name of '%s'; give it another with --name", d->name);
+		return cannot(d, STATUS_REFUSED, "a torrent cannot have the name of '%s'; give it another with --name", d->name);
 	return 0;
 }
 
@@ -110,7 +110,7 @@ int creating_open(struct download *d)
 		return r;
 	d->form = memfd_create("info", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (d->form < 0)
-		return fail(d, STATUS_FAILED, "cannot make a memory file: %s", strerror(errno));
+		return cannot(d, STATUS_FAILED, "cannot make a memory file: %s", strerror(errno));
 	if (path && !strcmp(path, "-"))
 		return 0;
 	if (!path) {
@@ -121,7 +121,7 @@ int creating_open(struct download *d)
 		path = cr->default_path;
 	}
 	if (newfile_open(&cr->out, path, d->x->root, error, sizeof error) < 0)
-		return fail(d, STATUS_STORAGE, "%s", error);
+		return cannot(d, STATUS_STORAGE, "%s", error);
 	d->x->dir = cr->out.dir;
 	return 0;
 }
@@ -232,7 +232,7 @@ static uint8_t *make_outer(const struct options *options, size_t *head, size_t *
 }
 
 /* To the file, or to standard output when there is none.  0, or -1 with errno. */
-static int put(struct creating *cr, const void *bytes, size_t length)
+static int put_bytes(struct creating *cr, const void *bytes, size_t length)
 {
 	return cr->out.fd >= 0 ? newfile_write(&cr->out, bytes, length) : screen_write(bytes, length);
 }
@@ -296,7 +296,7 @@ static void write_torrent(struct download *d)
 		return;
 	}
 	outer = make_outer(d->x->o, &head, &tail);
-	r = put(cr, outer, head) < 0 || put(cr, info, bytes) < 0 || put(cr, outer + head, tail) < 0 ? -1 : 0;
+	r = put_bytes(cr, outer, head) < 0 || put_bytes(cr, info, bytes) < 0 || put_bytes(cr, outer + head, tail) < 0 ? -1 : 0;
 	if (r < 0)
 		snprintf(error, sizeof error, "cannot write the torrent: %s", strerror(errno));
 	else if (cr->out.fd >= 0)
@@ -328,7 +328,9 @@ void creating_end(struct download *d)
 		return;
 	}
 	screen_safe(why, sizeof why, m->text, m->length);
-	if (m->error > 0)
+	if (m->error == EACCES && d->x->root)
+		download_fail(d, statuses[m->status], "%s: started as root, bulkhead reads what the owner of the directory or everybody may read", why);
+	else if (m->error > 0)
 		download_fail(d, statuses[m->status], "%s: %s", why, strerror(m->error));
 	else
 		download_fail(d, statuses[m->status], "%s", why);

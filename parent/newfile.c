@@ -18,7 +18,7 @@
 #define RENAME_NOREPLACE 1
 #endif
 
-static int PRINTF_LIKE(3, 4) refuse(char *error, size_t room, const char *fmt, ...)
+static int PRINTF_LIKE(3, 4) failed(char *error, size_t room, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -88,14 +88,6 @@ static int start_sweeper(struct newfile *n)
 	return n->sweeper < 0 ? -1 : 0;
 }
 
-static void temporary_name(char out[32])
-{
-	uint8_t r[8];
-
-	random_bytes(r, sizeof r);
-	snprintf(out, 32, ".bulkhead-%02x%02x%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
-}
-
 static int open_directory(struct newfile *n, const char *path, char *error, size_t room)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -106,9 +98,9 @@ static int open_directory(struct newfile *n, const char *path, char *error, size
 	n->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(dir);
 	if (n->dir < 0)
-		return refuse(error, room, "cannot open the directory of '%s': %s", shown(n), strerror(errno));
+		return failed(error, room, "cannot open the directory of '%s': %s", shown(n), strerror(errno));
 	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) >= sizeof n->name)
-		return refuse(error, room, "'%s' cannot be the name of a file", shown(n));
+		return failed(error, room, "'%s' cannot be the name of a file", shown(n));
 	memcpy(n->name, name, strlen(name) + 1);
 	return 0;
 }
@@ -119,23 +111,23 @@ static int give_up(struct newfile *n, char *error, size_t room, const char *what
 	int saved = errno;
 
 	(void)unlinkat(n->dir, n->temporary, 0);
-	return refuse(error, room, "cannot create '%s': %s%s", shown(n), what, strerror(saved));
+	return failed(error, room, "cannot create '%s': %s%s", shown(n), what, strerror(saved));
 }
 
 int newfile_open(struct newfile *n, const char *path, bool give, char *error, size_t room)
 {
-	char first[32];
+	char first[OUTPUT_TEMPORARY_NAME];
 	struct stat st, dir;
 
 	n->path = path;
 	if (open_directory(n, path, error, room) < 0)
 		return -1;
 	if (fstatat(n->dir, n->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return refuse(error, room, "'%s' is there already, and is left alone", shown(n));
-	temporary_name(first);
+		return failed(error, room, "'%s' is there already, and is left alone", shown(n));
+	output_temporary_name(first);
 	n->fd = openat(n->dir, first, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	if (n->fd < 0)
-		return refuse(error, room, "cannot create '%s': %s", shown(n), strerror(errno));
+		return failed(error, room, "cannot create '%s': %s", shown(n), strerror(errno));
 	memcpy(n->temporary, first, sizeof first);
 	if (fstat(n->fd, &st) < 0 || fstat(n->dir, &dir) < 0)
 		return give_up(n, error, room, "");
@@ -144,7 +136,7 @@ int newfile_open(struct newfile *n, const char *path, bool give, char *error, si
 	if (give && dir.st_uid != 0 && fchown(n->fd, dir.st_uid, dir.st_gid) < 0)
 		return give_up(n, error, room, "giving it to the owner of the directory: ");
 	/* The rename that the end depends on: a file system that lacks it is found out before the work. */
-	temporary_name(n->temporary);
+	output_temporary_name(n->temporary);
 	if (renameat2(n->dir, first, n->dir, n->temporary, RENAME_NOREPLACE) < 0) {
 		memcpy(n->temporary, first, sizeof first);
 		return give_up(n, error, room, "the file system cannot rename without replacing: ");
@@ -176,20 +168,20 @@ int newfile_write(struct newfile *n, const void *bytes, size_t length)
 int newfile_finish(struct newfile *n, char *error, size_t room)
 {
 	if (fsync(n->fd) < 0)
-		return refuse(error, room, "cannot write '%s': %s", shown(n), strerror(errno));
+		return failed(error, room, "cannot write '%s': %s", shown(n), strerror(errno));
 	if (!is_it(n, n->dir, n->temporary))
-		return refuse(error, room, "'%s' is not what was written: somebody else renames in its directory", shown(n));
+		return failed(error, room, "'%s' is not what was written: somebody else renames in its directory", shown(n));
 	if (renameat2(n->dir, n->temporary, n->dir, n->name, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST)
-			return refuse(error, room, "'%s' has appeared meanwhile, and is left alone", shown(n));
-		return refuse(error, room, "cannot create '%s': %s", shown(n), strerror(errno));
+			return failed(error, room, "'%s' has appeared meanwhile, and is left alone", shown(n));
+		return failed(error, room, "cannot create '%s': %s", shown(n), strerror(errno));
 	}
 	(void)!write(n->done, "", 1);
 	/* A rename goes by name: it is known only now what it took. */
 	if (!is_it(n, n->dir, n->name))
-		return refuse(error, room, "'%s' is not what was written: somebody has replaced it", shown(n));
+		return failed(error, room, "'%s' is not what was written: somebody has replaced it", shown(n));
 	if (fsync(n->dir) < 0)
-		return refuse(error, room, "cannot sync the directory of '%s': %s", shown(n), strerror(errno));
+		return failed(error, room, "cannot sync the directory of '%s': %s", shown(n), strerror(errno));
 	return 0;
 }
 

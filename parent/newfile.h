@@ -12,7 +12,7 @@
 
 #include <sys/types.h>
 
-#include "common.h"
+#include "output.h"
 
 struct newfile {
 	int dir;     /* owned; -1 */
@@ -21,7 +21,7 @@ struct newfile {
 	pid_t sweeper;
 	uint64_t device, inode;
 	char name[256]; /* in dir */
-	char temporary[32];
+	char temporary[OUTPUT_TEMPORARY_NAME];
 	const char *path; /* as the user wrote it, for people */
 };
 

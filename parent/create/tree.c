@@ -89,7 +89,7 @@ static bool add_file(struct tree *t, const struct stat *st, struct fault *fault)
 	return true;
 }
 
-static bool skip(struct tree *t, const char *what)
+static bool leave_out(struct tree *t, const char *what)
 {
 	char quoted[LOG_TEXT_MAX - 40];
 
@@ -126,13 +126,13 @@ static bool take_entry(struct tree *t, int dir, const char *name, unsigned type,
 
 	/* Opening some of them would have effects. */
 	if (name_of_type(type))
-		return skip(t, name_of_type(type));
+		return leave_out(t, name_of_type(type));
 	fd = openat(dir, name, OPEN_FLAGS);
 	/* Where directories do not tell types. */
 	if (fd < 0 && errno == ELOOP)
-		return skip(t, name_of_type(DT_LNK));
+		return leave_out(t, name_of_type(DT_LNK));
 	if (fd < 0 && errno == ENXIO)
-		return skip(t, name_of_type(DT_SOCK));
+		return leave_out(t, name_of_type(DT_SOCK));
 	if (fd < 0)
 		return fault_path(fault, CREATE_STORAGE, errno, "cannot open", t->path);
 	if (fd_stat(fd, &st) < 0)
@@ -142,7 +142,7 @@ static bool take_entry(struct tree *t, int dir, const char *name, unsigned type,
 	else if (S_ISREG(st.st_mode))
 		ok = add_file(t, &st, fault);
 	else
-		ok = skip(t, "neither a file nor a directory");
+		ok = leave_out(t, "neither a file nor a directory");
 	close(fd);
 	return ok;
 }

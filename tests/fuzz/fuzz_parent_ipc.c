@@ -15,9 +15,12 @@ static ssize_t checked_write(int fd, const void *bytes, size_t length);
 #include "../../parent/screen.c"
 #undef write
 #include "../../parent/child.c"
+#include "../../parent/creating.c"
 #include "../../parent/download.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
+#include "../../parent/newfile.c"
+#include "../../parent/outer.c"
 #include "../../parent/output.c"
 #include "../../parent/text.c"
 #include "../../parent/feed.c"
@@ -28,6 +31,18 @@ static ssize_t checked_write(int fd, const void *bytes, size_t length)
 	if (text_good_prefix(bytes, length) != length)
 		abort();
 	return (ssize_t)length;
+}
+
+/* Of the command line, which is no part of this. */
+bool options_is_name(const char *name)
+{
+	return *name;
+}
+size_t options_next_url(const char **list, const char **url)
+{
+	*url = *list;
+	*list += strlen(*list);
+	return (size_t)(*list - *url);
 }
 
 /* The launcher is no part of this: its answers are not hostile. */

@@ -35,7 +35,7 @@ static char folder[64];
 static int dir;
 static struct output o;
 static char error[1000];
-static char made[TEMPORARY_NAME];
+static char made[OUTPUT_TEMPORARY_NAME];
 
 static int early_mkdirat(int at, const char *name, mode_t mode)
 {
