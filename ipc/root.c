@@ -35,7 +35,10 @@ int umount2(const char *target, int flags);
 
 #ifndef SANDBOX_WIDE
 
-/* A detached copy of the mount of the working directory, which is the directory itself; `below`: with all mounts below it.  -1: not possible here. */
+/*
+ * A detached copy of the mount of the working directory, which is the directory
+ * itself; `below`: with all mounts below it.  -1: not possible here.
+ */
 static int detach_working_directory(bool below)
 {
 	const unsigned recursive = below ? AT_RECURSIVE : 0;

@@ -139,7 +139,8 @@ void creating_map_owner(struct download *d, uint32_t id, int *uid, int *gid)
 	 * Where the file system cannot: its owner, unless that is root or an id that a LAUNCH cannot name.  Then it
 	 * stays somebody unknown, who can read what everybody may.
 	 */
-	if (d->mount < 0 && fstat(d->creating.shared, &st) == 0 && st.st_uid > 0 && st.st_uid <= INT32_MAX && st.st_gid > 0 && st.st_gid <= INT32_MAX) {
+	if (d->mount < 0 && fstat(d->creating.shared, &st) == 0 && st.st_uid > 0 && st.st_uid <= INT32_MAX && st.st_gid > 0 &&
+	    st.st_gid <= INT32_MAX) {
 		*uid = (int)st.st_uid;
 		*gid = (int)st.st_gid;
 	}
@@ -266,7 +267,8 @@ static void say_result(struct download *d, const char *path)
 	text_add_size(&t, m->total_bytes);
 	text_init(&t, piece, sizeof piece);
 	text_add_size(&t, m->piece_length);
-	screen_note("%s: %s in %u file%s, %u piece%s of %s", d->name, size, m->files, m->files == 1 ? "" : "s", m->pieces, m->pieces == 1 ? "" : "s", piece);
+	screen_note("%s: %s in %u file%s, %u piece%s of %s", d->name, size, m->files, m->files == 1 ? "" : "s", m->pieces,
+		    m->pieces == 1 ? "" : "s", piece);
 	if (d->creating.out.fd < 0) {
 		screen_note("info-hash %s", hash);
 		return;
@@ -314,7 +316,9 @@ static void write_torrent(struct download *d)
 
 void creating_end(struct download *d)
 {
-	static const int statuses[] = { [CREATE_REFUSED] = STATUS_REFUSED, [CREATE_STORAGE] = STATUS_STORAGE, [CREATE_INTERNAL] = STATUS_FAILED };
+	static const int statuses[] = {
+		[CREATE_REFUSED] = STATUS_REFUSED, [CREATE_STORAGE] = STATUS_STORAGE, [CREATE_INTERNAL] = STATUS_FAILED
+	};
 	const struct msg_created *m = &d->creating.answer;
 	const struct child *c = &d->child[ROLE_CREATE];
 	char why[1200];
@@ -329,7 +333,8 @@ void creating_end(struct download *d)
 	}
 	screen_safe(why, sizeof why, m->text, m->length);
 	if (m->error == EACCES && d->x->root)
-		download_fail(d, statuses[m->status], "%s: started as root, bulkhead reads what the owner of the directory or everybody may read", why);
+		download_fail(d, statuses[m->status],
+			      "%s: started as root, bulkhead reads what the owner of the directory or everybody may read", why);
 	else if (m->error > 0)
 		download_fail(d, statuses[m->status], "%s: %s", why, strerror(m->error));
 	else

@@ -14,9 +14,9 @@ struct download;
 struct screen_row;
 
 struct creating {
-	int shared;  /* owned: the file or directory; -1 */
-	bool single; /* it is a file */
-	char name[256]; /* of the torrent */
+	int shared;         /* owned: the file or directory; -1 */
+	bool single;        /* it is a file */
+	char name[256];     /* of the torrent */
 	char *default_path; /* owned: NAME.torrent; NULL when another was named */
 	struct newfile out; /* nothing when it goes to standard output */
 	struct msg_create_progress progress;
@@ -27,7 +27,10 @@ struct creating {
 void creating_init(struct creating *cr);
 void creating_close(struct creating *cr);
 
-/* Opens what is shared, and the output: before the parent's walls, after the launcher was forked.  0, or an exit status: what failed was said. */
+/*
+ * Opens what is shared, and the output: before the parent's walls, after the
+ * launcher was forked.  0, or an exit status: what failed was said.
+ */
 int creating_open(struct download *d) MUST_CHECK;
 
 /* As root: *uid and *gid that create is to have, `id` being unused; the directory is mapped to it where that can be. */

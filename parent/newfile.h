@@ -15,9 +15,9 @@
 #include "output.h"
 
 struct newfile {
-	int dir;     /* owned; -1 */
-	int fd;      /* owned, to write to; -1 */
-	int done;    /* owned: one byte for the sweeper, the file has its name; -1 */
+	int dir;  /* owned; -1 */
+	int fd;   /* owned, to write to; -1 */
+	int done; /* owned: one byte for the sweeper, the file has its name; -1 */
 	pid_t sweeper;
 	uint64_t device, inode;
 	char name[256]; /* in dir */

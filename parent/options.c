@@ -440,7 +440,7 @@ static bool take_tier(struct parse *p, const char *value)
 	do {
 		n = options_next_url(&list, &url);
 		if (!is_url(url, n, schemes))
-			return refuse_value(p, 't', value, "a tracker's URL, such as https://host/announce or udp://host:80, or several with commas between");
+			return refuse_value(p, 't', value, "a URL, such as https://host/announce or udp://host:80, or several with commas between");
 	} while (*list);
 	o->tiers[o->tier_count++] = value;
 	return true;
@@ -714,7 +714,8 @@ static bool choose_date(struct parse *p)
 		return true;
 	}
 	if (!number(epoch, 0, INT64_MAX, &v))
-		return refuse(p, "SOURCE_DATE_EPOCH: '%s' is not a number of seconds", log_quote(quoted, sizeof quoted, epoch, strlen(epoch)));
+		return refuse(p, "SOURCE_DATE_EPOCH: '%s' is not a number of seconds",
+			      log_quote(quoted, sizeof quoted, epoch, strlen(epoch)));
 	p->o->date = (int64_t)v;
 	return true;
 }

@@ -7,8 +7,8 @@
 #include "messages.h"
 
 struct fault {
-	uint32_t status; /* enum create_status; CREATE_OK: there is none */
-	int error;       /* errno, 0: none */
+	uint32_t status;                                    /* enum create_status; CREATE_OK: there is none */
+	int error;                                          /* errno, 0: none */
 	char text[sizeof(((struct msg_created *)0)->text)]; /* holds names as they are on disk: the parent escapes it */
 };
 

@@ -60,8 +60,8 @@ static bool read_range(const struct tree *t, uint64_t at, uint8_t *out, size_t b
 			if (n < 0 && errno == EINTR)
 				continue;
 			if (n <= 0) {
-				(void)(n < 0 ? fault_path(fault, CREATE_STORAGE, errno, "cannot read", tree_path(t, f)) :
-					       fault_path(fault, CREATE_STORAGE, 0, "became shorter while it was read:", tree_path(t, f)));
+				(void)(n < 0 ? fault_path(fault, CREATE_STORAGE, errno, "cannot read", tree_path(t, f))
+					     : fault_path(fault, CREATE_STORAGE, 0, "became shorter while it was read:", tree_path(t, f)));
 				break;
 			}
 			have += (size_t)n;

@@ -26,7 +26,7 @@ uint32_t info_piece_length(uint64_t total_bytes);
 /* What the dictionary is made of.  Borrows everything. */
 struct info {
 	const struct tree *t;
-	const uint8_t *name, *source; /* valid UTF-8 */
+	const uint8_t *name, *source;      /* valid UTF-8 */
 	size_t name_length, source_length; /* source_length 0: no such key */
 	bool is_private;
 	uint32_t piece_length, pieces;

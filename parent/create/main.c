@@ -54,17 +54,24 @@ static bool prepare(struct create *cr)
 	cr->t.skip_inode = o->skip_inode;
 	if (!tree_read(&cr->t, &cr->fault))
 		return false;
-	cr->info = (struct info){ .t = &cr->t, .name = o->name, .name_length = o->name_length, .source = o->source, .source_length = o->source_length,
-				  .is_private = o->is_private, .piece_length = o->piece_length ? o->piece_length : info_piece_length(cr->t.total_bytes) };
+	cr->info = (struct info){ .t = &cr->t,
+				  .name = o->name,
+				  .name_length = o->name_length,
+				  .source = o->source,
+				  .source_length = o->source_length,
+				  .is_private = o->is_private,
+				  .piece_length = o->piece_length ? o->piece_length : info_piece_length(cr->t.total_bytes) };
 	pieces = (cr->t.total_bytes - 1) / cr->info.piece_length + 1;
 	if (pieces > min_u32(o->max_pieces, METAINFO_MAX_PIECES))
-		return fault_set(&cr->fault, CREATE_REFUSED, 0, "%llu pieces of %u bytes, more than %u (--max-pieces): larger ones are needed (--piece-length)",
+		return fault_set(&cr->fault, CREATE_REFUSED, 0,
+				 "%llu pieces of %u bytes, more than %u (--max-pieces): larger ones are needed (--piece-length)",
 				 (unsigned long long)pieces, cr->info.piece_length, o->max_pieces);
 	cr->info.pieces = (uint32_t)pieces;
 	bencode_out_init(&size, NULL, 0);
 	info_put(&size, &cr->info);
 	if (size.length > cr->t.max_paths)
-		return fault_set(&cr->fault, CREATE_REFUSED, 0, "a torrent of %zu bytes, more than %zu (--max-torrent-size)", size.length, cr->t.max_paths);
+		return fault_set(&cr->fault, CREATE_REFUSED, 0, "a torrent of %zu bytes, more than %zu (--max-torrent-size)", size.length,
+				 cr->t.max_paths);
 	cr->digests = calloc(cr->info.pieces, sizeof *cr->digests);
 	if (!cr->digests)
 		return fault_set(&cr->fault, CREATE_INTERNAL, ENOMEM, "no memory for %u hashes", cr->info.pieces);
@@ -98,7 +105,8 @@ static bool hash_all(struct create *cr)
 {
 	hash_start(&cr->hash, &cr->t, cr->info.piece_length, cr->info.pieces, cr->digests);
 	while (hash_advance(&cr->hash)) {
-		struct pollfd pf[2] = { { .fd = cr->c->control.fd, .events = POLLIN }, { .fd = pool_event(cr->hash.pool), .events = POLLIN } };
+		struct pollfd pf[2] = { { .fd = cr->c->control.fd, .events = POLLIN },
+					{ .fd = pool_event(cr->hash.pool), .events = POLLIN } };
 
 		if (poll(pf, 2, pool_sleep(cr->hash.pool) ? -1 : 0) < 0 && errno != EINTR)
 			bug("poll: errno %d", errno);
@@ -154,7 +162,9 @@ static void create(struct create *cr, struct msg_created *answer)
 		answer->files = cr->t.count;
 		answer->total_bytes = cr->t.total_bytes;
 	} else {
-		*answer = (struct msg_created){ .status = cr->fault.status, .error = cr->fault.error, .length = (uint16_t)strlen(cr->fault.text) };
+		*answer = (struct msg_created){ .status = cr->fault.status,
+						.error = cr->fault.error,
+						.length = (uint16_t)strlen(cr->fault.text) };
 		memcpy(answer->text, cr->fault.text, answer->length);
 	}
 	answer->skipped = cr->t.skipped;

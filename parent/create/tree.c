@@ -82,7 +82,9 @@ static bool add_file(struct tree *t, const struct stat *st, struct fault *fault)
 		return fault_set(fault, CREATE_INTERNAL, ENOMEM, "no memory for the paths of %u files", t->count + 1);
 	t->paths = paths;
 	f = &t->files[t->count++];
-	*f = (struct tree_file){ .length = (uint64_t)st->st_size, .device = st->st_dev, .inode = st->st_ino, .changed = st->st_mtim, .path = t->paths_used };
+	*f = (struct tree_file){
+		.length = (uint64_t)st->st_size, .device = st->st_dev, .inode = st->st_ino, .changed = st->st_mtim, .path = t->paths_used
+	};
 	memcpy(t->paths + t->paths_used, t->path, length);
 	t->paths_used += length;
 	t->total_bytes += f->length;
@@ -229,7 +231,8 @@ static bool put_in_order(struct tree *t, struct fault *fault)
 		qsort_r(t->files, t->count, sizeof t->files[0], by_path, t->paths);
 	for (i = 0; i < t->count; i++) {
 		if (i && !strcmp(tree_path(t, &t->files[i]), tree_path(t, &t->files[i - 1])))
-			return fault_path(fault, CREATE_STORAGE, 0, "the directory changed while it was read: twice there is", tree_path(t, &t->files[i]));
+			return fault_path(fault, CREATE_STORAGE, 0, "the directory changed while it was read: twice there is",
+					  tree_path(t, &t->files[i]));
 		t->files[i].offset = offset;
 		offset += t->files[i].length;
 	}
@@ -287,11 +290,11 @@ static bool is_same(const struct tree *t, const struct tree_file *f, int fd, str
 
 	if (fd_stat(fd, &st) < 0)
 		return fault_path(fault, CREATE_STORAGE, errno, "cannot look at", tree_path(t, f));
-	if (S_ISREG(st.st_mode) && (uint64_t)st.st_dev == f->device && (uint64_t)st.st_ino == f->inode && (uint64_t)st.st_size == f->length &&
-	    st.st_mtim.tv_sec == f->changed.tv_sec && st.st_mtim.tv_nsec == f->changed.tv_nsec)
+	if (S_ISREG(st.st_mode) && (uint64_t)st.st_dev == f->device && (uint64_t)st.st_ino == f->inode &&
+	    (uint64_t)st.st_size == f->length && st.st_mtim.tv_sec == f->changed.tv_sec && st.st_mtim.tv_nsec == f->changed.tv_nsec)
 		return true;
-	return t->single >= 0 ? fault_set(fault, CREATE_STORAGE, 0, "the file changed while it was read") :
-				fault_path(fault, CREATE_STORAGE, 0, "changed while it was read:", tree_path(t, f));
+	return t->single >= 0 ? fault_set(fault, CREATE_STORAGE, 0, "the file changed while it was read")
+			      : fault_path(fault, CREATE_STORAGE, 0, "changed while it was read:", tree_path(t, f));
 }
 
 int tree_open(const struct tree *t, const struct tree_file *f, struct fault *fault)

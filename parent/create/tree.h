@@ -29,10 +29,10 @@ struct tree_file {
 
 /* Zeroed, then the first group filled. */
 struct tree {
-	int root;   /* the directory, or -1; borrowed */
-	int single; /* the one file, or -1; borrowed */
-	uint32_t max_files; /* also of directories */
-	size_t max_paths;   /* bytes */
+	int root;                         /* the directory, or -1; borrowed */
+	int single;                       /* the one file, or -1; borrowed */
+	uint32_t max_files;               /* also of directories */
+	size_t max_paths;                 /* bytes */
 	uint64_t skip_device, skip_inode; /* a file that is left out without a word: the output; 0, 0: none */
 
 	struct tree_file *files; /* owned, like paths */

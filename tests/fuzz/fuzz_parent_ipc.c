@@ -4,7 +4,8 @@
  * Input: role, child state, download state, screen mode; then packets: type,
  * count, and their messages (cut short: zeros); type 255: a length and raw
  * bytes.  Beside memory safety one property is checked: whatever is sent, only
- * printable UTF-8 and newlines are written to the streams.
+ * printable UTF-8 and newlines are written to the streams.  create's last
+ * answer is also acted upon, as after its end; its dictionary is empty.
  */
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -168,6 +169,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(d.out.part, "name.part", 10);
 	c = &d.child[ROLE_INSPECT + data[0] % (ROLE_COUNT - ROLE_INSPECT)];
 	channel_init(&c->control, ends[0], CONTROL_EPOCH, true, role_name(c->role));
+	o.command = c->role == ROLE_CREATE ? COMMAND_CREATE : COMMAND_GET;
+	o.max_torrent_bytes = 1 << 20;
 	c->state = CHILD_HELLO + data[1] % (CHILD_DYING - CHILD_HELLO + 1);
 	while (size - at >= 2) {
 		at += send_packet_of(ends[1], data + at, size - at);
@@ -176,6 +179,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		x.now_ms += 10;
 	}
 	(void)download_timers(&d);
+	if (c->role == ROLE_CREATE) {
+		struct screen_row row;
+
+		(void)download_row(&d, &row);
+		creating_end(&d);
+	}
 	download_close(&d);
 	close(ends[1]);
 	return 0;

@@ -27,8 +27,8 @@ struct probe {
 	int tcp;              /* connected to a listener on loopback, passed in */
 	int udp;              /* connected, passed in */
 	int channel;          /* SOCK_SEQPACKET to the runner */
-	int root, file;       /* diskproc */
-	int memory;           /* a memory file: netproc's own slots; what inspect fills; the slots that diskproc reads */
+	int root, file;       /* diskproc, create */
+	int memory;           /* a memory file: netproc's own slots; what inspect or create fills; the slots that diskproc reads */
 	uint8_t *slots;       /* mapped */
 	size_t slots_bytes;
 };

@@ -42,7 +42,7 @@ struct run {
 	pid_t sibling;
 	int tcp, udp, abstract;
 	char base[64];
-	int root; /* the directory below base that diskproc gets */
+	int root; /* the directory below base that diskproc or create gets */
 	struct slots slots;
 	uint32_t walls; /* of the last start */
 	uint32_t fd_count;
@@ -156,7 +156,7 @@ static void make_folder(struct run *r)
 	close(base);
 }
 
-/* The folder as this start of diskproc gets it: what an earlier attempt may have made is gone. */
+/* The folder as this start of diskproc or create gets it: what an earlier attempt may have made is gone. */
 static void tidy_folder(const struct run *r)
 {
 	static const char *const files[] = { "made", "outer/inner", "set-id", "executable", "world", "following", "second", "sym", "other", "fifo", "up" };
@@ -229,10 +229,16 @@ static void send_setup(struct run *r, struct channel *c, int far_end, int slots_
 		}
 		send_fd(c, SETUP_ROOT, fd);
 		close(fd);
-		fd = openat(r->root, "existing", O_RDWR | O_CLOEXEC);
+		fd = openat(r->root, "existing", (r->role == ROLE_CREATE ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 		send_fd(c, SETUP_FILE, fd);
 		close(fd);
-		send_fd(c, SETUP_SLOTS, slots_fd);
+		if (r->role == ROLE_DISKPROC) {
+			send_fd(c, SETUP_SLOTS, slots_fd);
+			break;
+		}
+		fd = memfd_create("form", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		send_fd(c, SETUP_FORM, fd);
+		close(fd);
 		break;
 	}
 	if (channel_push(c, MSG_SETUP_END, &end) < 0 || channel_flush(c) != 0)

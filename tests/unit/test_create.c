@@ -90,7 +90,8 @@ static void assert_refused(uint32_t status, const char *text)
 
 static void test_files_are_in_the_order_of_their_paths_bytes(void **state)
 {
-	static const char *const sorted[] = { ".hidden", "A", "a!", "a-b/x", "a.b", "a/b/c/deep", "a/b.c", "a/x", "a0", "empty", "z/\xc3\xbc", "\xe6\x97\xa5" };
+	static const char *const sorted[] = { ".hidden", "A",   "a!", "a-b/x", "a.b",        "a/b/c/deep",
+					      "a/b.c",   "a/x", "a0", "empty", "z/\xc3\xbc", "\xe6\x97\xa5" };
 	uint64_t offset = 0;
 	size_t i;
 
@@ -355,7 +356,9 @@ static void test_the_hash_of_a_known_text(void **state)
 
 static void test_each_piece_is_hashed_wherever_files_begin_and_end(void **state)
 {
-	static const size_t sizes[] = { 1, (16 << 10) - 1, 16 << 10, (16 << 10) + 1, 32 * (16 << 10), 33 * (16 << 10) - 5, 33 * (16 << 10) };
+	static const size_t sizes[] = {
+		1, (16 << 10) - 1, 16 << 10, (16 << 10) + 1, 32 * (16 << 10), 33 * (16 << 10) - 5, 33 * (16 << 10)
+	};
 	size_t i, k;
 
 	(void)state;
@@ -472,8 +475,13 @@ static void assert_info(const struct info *info, const char *wanted, size_t leng
 static void test_the_dictionary_of_a_directory_and_of_a_file(void **state)
 {
 	static const uint8_t digests[2][20] = { "0123456789abcdefghi", "0123456789ABCDEFGHI" };
-	struct info info = { .t = &tree, .name = (const uint8_t *)"n\xc3\xbc", .name_length = 3, .piece_length = 16384, .pieces = 2, .digests = digests };
-#define PIECES "4:name3:n\xc3\xbc" "12:piece lengthi16384e6:pieces40:0123456789abcdefghi\0" "0123456789ABCDEFGHI\0"
+	struct info info = {
+		.t = &tree, .name = (const uint8_t *)"n\xc3\xbc", .name_length = 3, .piece_length = 16384, .pieces = 2, .digests = digests
+	};
+#define PIECES                                                                                                                             \
+	"4:name3:n\xc3\xbc"                                                                                                                \
+	"12:piece lengthi16384e6:pieces40:0123456789abcdefghi\0"                                                                           \
+	"0123456789ABCDEFGHI\0"
 	static const char directory[] = "d5:filesld6:lengthi0e4:pathl1:aeed6:lengthi17000e4:pathl1:b3:c d1:eeee" PIECES "e",
 			  one[] = "d6:lengthi17000e" PIECES "7:privatei1e6:source3:SRCe";
 

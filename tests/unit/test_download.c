@@ -626,7 +626,7 @@ static void run_create(void)
 	static struct options co;
 	char error[600];
 
-	co = (struct options){ .command = COMMAND_CREATE, .dir = ".", .source_count = 1, .max_torrent_bytes = 1000, .date = -1, .anonymous = true, .threads = 1 };
+	co = (struct options){ .command = COMMAND_CREATE, .source_count = 1, .max_torrent_bytes = 1000, .date = -1, .anonymous = true };
 	x.o = &co;
 	snprintf(made, sizeof made, "/tmp/bulkhead-made-%d.torrent", (int)getpid());
 	(void)unlink(made);

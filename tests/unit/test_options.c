@@ -221,7 +221,8 @@ static void test_the_date_of_creation_can_be_told(void **state)
 static void test_bad_values_of_create_are_named_in_one_line(void **state)
 {
 	static const char *const lengths[] = { "16383", "0", "8k", "17k", "96k", "128M", "1G", "x", "-16k" };
-	static const char *const urls[] = { "a", "http://", "ftp://a/", "http://a/\x1b", "http://a/,", ",http://a/", "http://a/,b", "http://a/\xc3\xbc" };
+	static const char *const urls[] = { "a",	  "http://",	"ftp://a/",	 "http://a/\x1b",
+					    "http://a/,", ",http://a/", "http://a/,b", "http://a/\xc3\xbc" };
 	char line[400];
 	size_t i;
 
