@@ -152,7 +152,7 @@ static const char help[] =
 	"      --port N              port announced to trackers (default: 6881)\n"
 	"      --no-trackers         announce to no tracker\n"
 	"      --ca-file FILE        certificate authorities for https (default: those of the system)\n"
-	"      --anonymous           name no client to peers and trackers; create: neither client nor date in the torrent\n"
+	"      --anonymous           name no client to peers and trackers (create: in the torrent, nor a date)\n"
 	"\n"
 	"limits\n"
 	"      --max-peers N         connected peers (default: 200)\n"
