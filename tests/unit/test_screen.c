@@ -203,6 +203,18 @@ static void capture_end(void)
 	close(ends[0]);
 }
 
+static void test_what_create_hashes_has_neither_peers_nor_pieces(void **state)
+{
+	struct screen_row row = { .name = "x", .name_length = 1, .hashing = true, .done = 1 << 20, .total = 4 << 20, .rate = 1 << 20 };
+	char line[200];
+	struct text t;
+
+	(void)state;
+	text_init(&t, line, sizeof line);
+	screen_format_row(&t, &row, 100, false);
+	assert_string_equal(line, "x 25% 1.00 MiB/s 1.00 MiB of 4.00 MiB ETA 3s");
+}
+
 static void test_json_events_are_one_line_each(void **state)
 {
 	static const char name[] = "a\n\"b\"\xff";
@@ -279,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_the_progress_line_fits_any_width),
 		cmocka_unit_test(test_a_hostile_name_neither_breaks_the_line_nor_the_width),
 		cmocka_unit_test(test_a_hundred_percent_means_all_of_it),
+		cmocka_unit_test(test_what_create_hashes_has_neither_peers_nor_pieces),
 		cmocka_unit_test(test_json_events_are_one_line_each),
 		cmocka_unit_test(test_the_longest_json_line_fits),
 		cmocka_unit_test(test_without_json_no_event_is_printed),
