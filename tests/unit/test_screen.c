@@ -206,13 +206,11 @@ static void capture_end(void)
 static void test_what_create_hashes_has_neither_peers_nor_pieces(void **state)
 {
 	struct screen_row row = { .name = "x", .name_length = 1, .hashing = true, .done = 1 << 20, .total = 4 << 20, .rate = 1 << 20 };
-	char line[200];
-	struct text t;
 
 	(void)state;
-	text_init(&t, line, sizeof line);
+	text_init(&t, out, sizeof out);
 	screen_format_row(&t, &row, 100, false);
-	assert_string_equal(line, "x 25% 1.00 MiB/s 1.00 MiB of 4.00 MiB ETA 3s");
+	assert_string_equal(out, "x 25% 1.00 MiB/s 1.00 MiB of 4.00 MiB ETA 3s");
 }
 
 static void test_json_events_are_one_line_each(void **state)
