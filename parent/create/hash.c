@@ -30,6 +30,7 @@ void hash_init(struct hash *h, uint32_t threads)
 	h->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 	if (!h->sha1)
 		bug("libcrypto has no SHA-1");
+	h->lanes = sha1_lanes_usable();
 	for (i = 0; i < workers(h); i++) {
 		h->worker[i].context = EVP_MD_CTX_new();
 		if (!h->worker[i].context)
@@ -82,11 +83,15 @@ static bool read_range(const struct tree *t, uint64_t at, uint8_t *out, size_t b
 	return true;
 }
 
-/* Digests of `count` messages of the same length, side by side in memory: here is where many could be hashed at once. */
+/* Digests of `count` messages of the same length: together where the processor can and it is worth it. */
 static void hash_equal(struct hash *h, uint32_t worker, const uint8_t *const data[], uint32_t count, size_t bytes, uint8_t out[][20])
 {
 	uint32_t i;
 
+	if (h->lanes && count >= SHA1_LANES_LEAST) {
+		sha1_lanes(data, count, bytes, out);
+		return;
+	}
 	for (i = 0; i < count; i++)
 		digest(h, worker, data[i], bytes, out[i]);
 }

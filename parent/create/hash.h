@@ -2,7 +2,8 @@
  * hash.h - the SHA-1 of every piece, on as many threads as were made before the lock.
  *
  * A worker takes up to 16 pieces that follow each other, reads them into one
- * buffer of at most 16 MiB by large reads, and hashes the lot; of pieces that
+ * buffer of at most 16 MiB by large reads, and hashes the lot, side by side where
+ * the processor can and enough of them fit (sha1_lanes.h); of pieces that
  * are larger than the buffer one at a time, a buffer's worth after the other.
  */
 #ifndef CREATE_HASH_H
@@ -12,9 +13,10 @@
 
 #include "fault.h"
 #include "pool.h"
+#include "sha1_lanes.h"
 #include "tree.h"
 
-#define HASH_BATCH_PIECES 16u
+#define HASH_BATCH_PIECES SHA1_LANES
 #define HASH_BUFFER_BYTES (16u << 20)
 
 struct hash_batch {
@@ -31,6 +33,7 @@ struct hash {
 	uint32_t threads;
 	struct pool *pool;
 	EVP_MD *sha1;
+	bool lanes; /* the processor can hash equal pieces side by side */
 	struct {
 		EVP_MD_CTX *context;
 		uint8_t *buffer; /* of buffer_bytes, taken with the first batch */

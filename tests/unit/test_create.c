@@ -309,13 +309,14 @@ static uint8_t *read_all(void)
 	return data;
 }
 
-static void assert_hashes(uint32_t piece_length, uint32_t threads)
+static void assert_hashes_with(uint32_t piece_length, uint32_t threads, bool lanes)
 {
 	uint32_t pieces = (uint32_t)((tree.total_bytes - 1) / piece_length + 1), i;
 	uint8_t(*digests)[20] = calloc(pieces, 20), one[20], *data = read_all();
 	struct hash *h = malloc(sizeof *h);
 
 	hash_init(h, threads);
+	h->lanes = lanes;
 	hash_make_threads(h);
 	hash_start(h, &tree, piece_length, pieces, digests);
 	while (hash_advance(h)) {
@@ -337,6 +338,13 @@ static void assert_hashes(uint32_t piece_length, uint32_t threads)
 	free(h);
 	free(digests);
 	free(data);
+}
+
+/* One by one, and side by side where this processor can. */
+static void assert_hashes(uint32_t piece_length, uint32_t threads)
+{
+	assert_hashes_with(piece_length, threads, false);
+	assert_hashes_with(piece_length, threads, sha1_lanes_usable());
 }
 
 static void test_the_hash_of_a_known_text(void **state)
