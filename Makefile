@@ -52,7 +52,8 @@ SRC_bulkhead-resolver := $(wildcard parent/resolver/*.c)
 SRC_bulkhead-dialer := $(wildcard parent/dialer/*.c)
 SRC_bulkhead-netproc := $(wildcard netproc/*.c)
 SRC_bulkhead-diskproc := $(wildcard diskproc/*.c)
-PROGRAMS := bulkhead bulkhead-inspect bulkhead-resolver bulkhead-dialer bulkhead-netproc bulkhead-diskproc
+SRC_bulkhead-create := $(wildcard parent/create/*.c)
+PROGRAMS := bulkhead bulkhead-inspect bulkhead-resolver bulkhead-dialer bulkhead-netproc bulkhead-diskproc bulkhead-create
 
 LIBS_bulkhead := -lseccomp
 LIBS_bulkhead-inspect := -lseccomp -lcrypto
@@ -60,6 +61,7 @@ LIBS_bulkhead-resolver := -lseccomp -lpthread
 LIBS_bulkhead-dialer := -lseccomp
 LIBS_bulkhead-netproc := -lseccomp -lcurl -lssl -lcrypto
 LIBS_bulkhead-diskproc := -lseccomp -lcrypto -lpthread
+LIBS_bulkhead-create := -lseccomp -lcrypto -lpthread
 
 all: $(PROGRAMS:%=$(BUILD)/%)
 

@@ -44,7 +44,7 @@ static const char *violation = "none";
 
 const char *role_name(enum role role)
 {
-	static const char *const names[ROLE_COUNT] = { "parent", "launcher", "inspect", "resolver", "dialer", "netproc", "diskproc" };
+	static const char *const names[ROLE_COUNT] = { "parent", "launcher", "inspect", "resolver", "dialer", "netproc", "diskproc", "create" };
 
 	return role < ROLE_COUNT ? names[role] : "unknown";
 }

@@ -66,6 +66,8 @@ static uint32_t expected_fds(enum role role)
 		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA | 1u << SETUP_UPLOAD_SLOTS;
 	case ROLE_DISKPROC:
 		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE | 1u << SETUP_SPILL | 1u << SETUP_DISK | 1u << SETUP_SLOTS;
+	case ROLE_CREATE:
+		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE;
 	default:
 		return 0;
 	}
@@ -107,6 +109,8 @@ static bool keep_options(struct compartment *c, const struct packet *p)
 		memcpy(&c->net, m, sizeof c->net);
 	else if (p->type == MSG_DISK_OPTIONS && c->role == ROLE_DISKPROC)
 		memcpy(&c->disk, m, sizeof c->disk);
+	else if (p->type == MSG_CREATE_OPTIONS && c->role == ROLE_CREATE)
+		memcpy(&c->create, m, sizeof c->create);
 	else if (p->type == MSG_DIALER_OPTIONS && c->role == ROLE_DIALER)
 		memcpy(&c->dialer, m, sizeof c->dialer);
 	else
@@ -197,7 +201,7 @@ void compartment_landlock(struct compartment *c, int root)
 	if (landlocked)
 		bug("Landlock a second time");
 	landlocked = true;
-	sandbox_root(c->role, c->role == ROLE_DISKPROC ? root : -1, &c->walls);
+	sandbox_root(c->role, c->role == ROLE_DISKPROC || c->role == ROLE_CREATE ? root : -1, &c->walls);
 	sandbox_landlock(c->role, root, &c->walls);
 }
 

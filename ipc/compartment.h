@@ -34,6 +34,7 @@ struct compartment {
 	struct msg_disk_options disk;
 	struct msg_dialer_options dialer;
 	uint32_t listen_port; /* netproc: as it was before GO; 0: nobody can connect to us */
+	struct msg_create_options create;
 	struct msg_allow_net nets[COMPARTMENT_MAX_NETS];
 	uint32_t net_count;
 	struct msg_allow_addr allowed[COMPARTMENT_MAX_NETS];

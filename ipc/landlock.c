@@ -136,6 +136,8 @@ static bool permit_role(enum role role, int ruleset, int root, uint64_t known)
 	/* It opens nothing: one rename takes a name away and makes another. */
 	if (role == ROLE_PARENT)
 		all = FS_MAKE_REG | FS_MAKE_DIR | FS_REMOVE_FILE | FS_REMOVE_DIR;
+	if (role == ROLE_CREATE)
+		all = FS_READ_FILE | FS_READ_DIR;
 	return permit(ruleset, root, all & known);
 }
 

@@ -28,16 +28,17 @@ enum role {
 	ROLE_DIALER,
 	ROLE_NETPROC,
 	ROLE_DISKPROC,
+	ROLE_CREATE,
 	ROLE_COUNT
 };
 
 /* Where a descriptor that is passed during set-up belongs. */
 enum setup_fd {
-	SETUP_FORM = 1,    /* inspect: the memfd to fill; netproc, diskproc, dialer: the sealed normal form */
+	SETUP_FORM = 1,    /* inspect, create: the memfd to fill; netproc, diskproc, dialer: the sealed normal form */
 	SETUP_INPUT,       /* inspect: the torrent's bytes, to be read from offset 0 */
 	SETUP_TEXT,        /* inspect: a memfd for the text of `show` */
-	SETUP_ROOT,        /* diskproc, many files: the directory NAME.part */
-	SETUP_FILE,        /* diskproc, one file: NAME.part, open for reading and writing */
+	SETUP_ROOT,        /* diskproc, many files: the directory NAME.part; create: the directory to share */
+	SETUP_FILE,        /* diskproc, one file: NAME.part, open for reading and writing; create: the file to share, for reading */
 	SETUP_SPILL,       /* diskproc: an unnamed file (O_TMPFILE) for open pieces that must wait */
 	SETUP_DISK,        /* netproc: channel to diskproc; diskproc: channel to netproc */
 	SETUP_DIAL,        /* netproc: channel to dialer; dialer: channel to netproc (one for each netproc) */
@@ -137,6 +138,19 @@ struct msg_allow_net {
 };
 struct msg_allow_addr { struct net_addr addr; };  /* --peer: this very address and port */
 
+struct msg_create_options {
+	uint64_t skip_device, skip_inode; /* the file that the torrent is written to, which is not shared; 0, 0: none */
+	uint64_t max_bytes;     /* of the info dictionary, and of all paths */
+	uint32_t max_files, max_pieces;
+	uint32_t piece_length;  /* a power of two; 0: chosen by the size */
+	uint32_t threads;       /* hashing threads, 1..16 */
+	uint32_t is_private;    /* 1: BEP 27 */
+	uint16_t name_length;   /* of name: 1 to 255 */
+	uint16_t source_length; /* of source; 0: no such key */
+	uint8_t name[256];      /* of the torrent: one component, valid UTF-8 */
+	uint8_t source[256];    /* valid UTF-8 */
+};
+
 /* ---- any compartment -> parent ---- */
 struct msg_hello {
 	uint8_t build[16]; /* hash of the build: both ends must be of one build */
@@ -182,6 +196,23 @@ struct msg_inspected {
 	uint8_t text[246]; /* why it was refused; escaped by the receiver */
 };
 enum inspect_status { INSPECT_OK = 0, INSPECT_MALFORMED = 1, INSPECT_UNSAFE = 2, INSPECT_TOO_LARGE = 3, INSPECT_NOT_YET = 4, INSPECT_INTERNAL = 5 };
+
+/* ---- create -> parent ---- */
+struct msg_create_progress { /* at most 5 a second */
+	uint64_t hashed_bytes, total_bytes;
+};
+struct msg_created {
+	uint32_t status;       /* enum create_status */
+	int32_t error;         /* errno of CREATE_STORAGE, 0 when there is none */
+	uint32_t piece_length, pieces, files;
+	uint32_t skipped;      /* entries of the directory that are neither file nor directory */
+	uint64_t total_bytes;
+	uint64_t info_bytes;   /* length of the info dictionary in the memory file */
+	uint8_t info_hash[20];
+	uint16_t length;       /* of text */
+	uint8_t text[506];     /* why there is none; escaped by the receiver */
+};
+enum create_status { CREATE_OK = 0, CREATE_REFUSED = 1, CREATE_STORAGE = 2, CREATE_INTERNAL = 3 };
 
 /* ---- netproc -> parent ---- */
 struct msg_net_stats { /* at most 5 a second */
@@ -357,7 +388,7 @@ struct msg_dialer_stats {
 
 /* ---- parent <-> launcher ---- */
 struct msg_launch {
-	uint32_t role; /* ROLE_INSPECT .. ROLE_DISKPROC */
+	uint32_t role; /* ROLE_INSPECT .. ROLE_CREATE */
 	uint32_t tag;
 	int32_t uid, gid; /* as root: whom it becomes, both above 0; or both LAUNCH_STAYS */
 };
@@ -445,7 +476,10 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(PAIR_END, pair_end, 1, 1)                            \
 	X(INSPECT_PROCESS, inspect_process, 1, 0)              \
 	X(PROCESS_STATUS, process_status, 1, 0)                \
-	X(ACCUSE, accuse, 1, 0)
+	X(ACCUSE, accuse, 1, 0)                                \
+	X(CREATE_OPTIONS, create_options, 1, 0)                \
+	X(CREATE_PROGRESS, create_progress, 1, 0)              \
+	X(CREATED, created, 1, 0)
 
 enum message_type {
 	MSG_NONE = 0,

@@ -35,7 +35,8 @@
 #define DIALER (1u << ROLE_DIALER)
 #define NETPROC (1u << ROLE_NETPROC)
 #define DISKPROC (1u << ROLE_DISKPROC)
-#define ALL (PARENT | INSPECT | RESOLVER | DIALER | NETPROC | DISKPROC)
+#define CREATE (1u << ROLE_CREATE)
+#define ALL (PARENT | INSPECT | RESOLVER | DIALER | NETPROC | DISKPROC | CREATE)
 
 #define ALLOW(roles, call, why, ...) { roles, SCMP_SYS(call), #call, 0, why, { __VA_ARGS__ } }
 #define ANSWER(roles, call, error, why) { roles, SCMP_SYS(call), #call, error, why, { { 0, 0, 0, 0 } } }
@@ -59,7 +60,7 @@
 const struct policy_row policy_rows[] = {
 	/* ---- life and death ---- */
 	ALLOW(ALL, exit_group, "ending"),
-	ALLOW(RESOLVER | DISKPROC, exit, "a thread ends"),
+	ALLOW(RESOLVER | DISKPROC | CREATE, exit, "a thread ends"),
 	ALLOW(ALL, rt_sigreturn, "return from a handler"),
 	ALLOW(ALL, rt_sigprocmask, "abort(), pthread internals"),
 	ALLOW(ALL, rt_sigaction, "abort() resets its handler"),
@@ -122,7 +123,7 @@ const struct policy_row policy_rows[] = {
 
 	/* ---- files ---- */
 	ALLOW(ALL & ~DIALER, fstat, "sizes, by descriptor"),
-	ALLOW(DISKPROC | RESOLVER, pread64, "what is there, what was spilled; the loader"),
+	ALLOW(DISKPROC | CREATE | RESOLVER, pread64, "what is there, what was spilled; what is shared; the loader"),
 	ALLOW(DISKPROC, fadvise64, "what is checked next is fetched while this is hashed", IS(3, POSIX_FADV_WILLNEED)),
 	ALLOW(DISKPROC, preadv2, "what is uploaded, as far as it need not be waited for: in the loop", IS(5, RWF_NOWAIT)),
 	ALLOW(DISKPROC, preadv, "what is uploaded, by a worker"),
@@ -137,6 +138,9 @@ const struct policy_row policy_rows[] = {
 	ALLOW(DISKPROC, lseek, "holes of what is there are not read", IS(2, SEEK_DATA)),
 	ALLOW(DISKPROC, openat, "below the root, one component at a time, no symlink, no truncation, never executable", FD(0),
 	      WITH(2, O_NOFOLLOW, DISK_OPEN_BITS), WITHIN(3, 0644)),
+	ALLOW(CREATE, openat, "below the root, one component at a time, no symlink, to read", FD(0),
+	      WITH(2, O_NOFOLLOW, READ_OPEN_BITS & ~O_NOFOLLOW), IS(3, 0)),
+	ALLOW(CREATE, getdents64, "names in a directory"),
 	ALLOW(DISKPROC, mkdirat, "below the root", FD(0), WITHIN(2, 0755)),
 	ALLOW(NETPROC | DISKPROC | PARENT, fcntl, "slots and forms are checked before they are mapped", IS(1, F_GET_SEALS)),
 

@@ -1,5 +1,5 @@
 /*
- * root.c - an empty file system as root, and diskproc's directory as a detached mount.
+ * root.c - an empty file system as root, and the directory of diskproc or create as a detached mount.
  *
  * Runs in a compartment between its set-up and its filters, single-threaded
  * (a user namespace can only be made by a process without threads).  Needs no
@@ -8,7 +8,10 @@
  *
  * The new user namespace has no uid map: none is needed, since the kernel
  * compares its own numbers, and writing one would need a dumpable process.
- * fstat shows the overflow uid (65534) to diskproc as owner.
+ * fstat shows the overflow uid (65534) as owner.
+ *
+ * diskproc's directory is one mount, whatever is mounted below it; create reads
+ * what the user would see there, other mounts included.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,15 +35,19 @@ int umount2(const char *target, int flags);
 
 #ifndef SANDBOX_WIDE
 
-/* A detached copy of the mount of the working directory, which is the directory itself.  -1: not possible here. */
-static int detach_working_directory(void)
+/*
+ * A detached copy of the mount of the working directory, which is the directory
+ * itself; `below`: with all mounts below it.  -1: not possible here.
+ */
+static int detach_working_directory(bool below)
 {
+	const unsigned recursive = below ? AT_RECURSIVE : 0;
 	struct mount_attr a = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW };
-	int d = (int)syscall(SYS_open_tree, AT_FDCWD, "", (unsigned)(AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	int d = (int)syscall(SYS_open_tree, AT_FDCWD, "", recursive | (unsigned)(AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
 
 	if (d < 0)
 		return -1;
-	if (syscall(SYS_mount_setattr, d, "", AT_EMPTY_PATH, &a, sizeof a) < 0) {
+	if (syscall(SYS_mount_setattr, d, "", recursive | AT_EMPTY_PATH, &a, sizeof a) < 0) {
 		close(d);
 		return -1;
 	}
@@ -85,13 +92,13 @@ void sandbox_root(enum role role, int dir, uint32_t *walls)
 		return;
 	/* open_tree refuses a descriptor that was opened before unshare; the working directory moves along. */
 	if (dir >= 0 && fchdir(dir) < 0)
-		log_line(LOG_DETAIL, TOPIC_WALL, "cannot enter the download's directory: errno %d", errno);
+		log_line(LOG_DETAIL, TOPIC_WALL, "cannot enter the directory: errno %d", errno);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
 		log_line(LOG_DETAIL, TOPIC_WALL, "no mount namespace: errno %d", errno);
 	} else {
 		*walls |= WALL_BIT(WALL_USER_NS) | WALL_BIT(WALL_MOUNT_NS);
 		if (dir >= 0 && !has_no_parent(dir))
-			tree = detach_working_directory();
+			tree = detach_working_directory(role == ROLE_CREATE);
 		if (pivot_to_nothing())
 			*walls |= WALL_BIT(WALL_EMPTY_ROOT);
 		else

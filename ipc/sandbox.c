@@ -70,7 +70,7 @@ uint32_t walls_required(enum role role)
 		w |= WALL_BIT(WALL_FDS_CLOSED);
 #ifndef SANDBOX_WIDE
 	w |= WALL_BIT(WALL_SECCOMP);
-	if (role == ROLE_DISKPROC || role == ROLE_RESOLVER || role == ROLE_PARENT)
+	if (role == ROLE_DISKPROC || role == ROLE_CREATE || role == ROLE_RESOLVER || role == ROLE_PARENT)
 		w |= WALL_BIT(WALL_LANDLOCK_FS);
 #endif
 	return w;
@@ -136,6 +136,7 @@ static bool limit_files(enum role role)
 	case ROLE_DIALER:
 		return limit(RLIMIT_NOFILE, 1024);
 	case ROLE_RESOLVER:
+	case ROLE_CREATE:
 		return limit(RLIMIT_NOFILE, 256);
 	case ROLE_INSPECT:
 		return limit(RLIMIT_NOFILE, 64);

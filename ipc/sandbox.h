@@ -24,7 +24,7 @@ enum wall {
 	WALL_NET_NS,
 	WALL_UTS_NS,
 	WALL_EMPTY_ROOT,     /* pivoted into an empty read-only file system */
-	WALL_DETACHED_ROOT,  /* diskproc: its directory is a detached mount */
+	WALL_DETACHED_ROOT,  /* diskproc, create: its directory is a detached mount */
 	WALL_OWN_UID,        /* started as root: a uid of its own */
 	WALL_NO_CAPS,
 	WALL_LANDLOCK_FS,
@@ -55,7 +55,7 @@ uint32_t sandbox_begin(enum role role);
  * An empty read-only root in a mount namespace of its own, where it can be had
  * (not for the parent and the resolver).  After everything that opens files by
  * name, before threads, Landlock and filter 1 (which names unshare and mount).
- * dir: diskproc's directory, or -1; it becomes a detached mount without
+ * dir: the directory of diskproc or create, or -1; it becomes a detached mount without
  * symlinks, devices and set-id, under the same descriptor number, reopened
  * O_RDONLY.  Adds the walls it raised to *walls.
  */
@@ -66,7 +66,7 @@ int sandbox_listener(enum role role) MUST_CHECK;
 
 /*
  * Landlock.  root is the directory below which files may be made, read and
- * written (diskproc, parent), or -1 for none at all.  Before threads are made.
+ * written (diskproc), renamed (parent) or only read (create), or -1 for none at all.  Before threads are made.
  * Adds the walls it raised to *walls.
  */
 void sandbox_landlock(enum role role, int root, uint32_t *walls);

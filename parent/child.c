@@ -210,6 +210,7 @@ static const struct {
 	[ROLE_NETPROC] = { KEPT(DISK) | KEPT(DIAL) | KEPT(UPLOAD_SLOTS), 2, 4 },
 	/* The form is mapped after GO, so are the slots; an eventfd: its threads have results. */
 	[ROLE_DISKPROC] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE) | KEPT(SPILL) | KEPT(DISK) | KEPT(SLOTS), 1, 1 },
+	[ROLE_CREATE] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE), 1, 1 }, /* an eventfd: its threads have results */
 };
 
 static uint32_t ones(uint64_t bits)

@@ -38,6 +38,7 @@ void download_init(struct download *d, struct context *x, uint32_t index, const 
 		source = "standard input";
 	screen_safe(d->name, sizeof d->name, source, strlen(source));
 	output_init(&d->out);
+	creating_init(&d->creating);
 	for (i = 0; i < ROLE_COUNT; i++)
 		child_init(&d->child[i], (enum role)i, index);
 	for (i = 0; i < EDGES; i++)
@@ -65,6 +66,7 @@ void download_close(struct download *d)
 	}
 	output_close(&d->out);
 	peer_table_close(&d->peers);
+	creating_close(&d->creating);
 	if (d->input >= 0)
 		close(d->input);
 	if (d->form >= 0)
@@ -97,6 +99,7 @@ static void finish(struct download *d, int status, uint32_t grace_ms)
 	child_shutdown(&d->child[ROLE_NETPROC], grace_ms, d->x->now_ms);
 	child_shutdown(&d->child[ROLE_DISKPROC], grace_ms, d->x->now_ms);
 	child_kill(&d->child[ROLE_INSPECT], NULL);
+	child_kill(&d->child[ROLE_CREATE], NULL);
 }
 
 void download_fail(struct download *d, int status, const char *fmt, ...)
@@ -270,7 +273,7 @@ void download_complete(struct download *d)
 	json_bool("already", already);
 	json_end_result();
 	if (d->x->o->command == COMMAND_GET)
-		screen_result(d->x->o->dir, d->out.name, strlen(d->out.name));
+		screen_result("", d->x->o->dir, d->out.name, strlen(d->out.name));
 	if (d->seeds)
 		begin_seeding(d);
 	else
@@ -319,6 +322,20 @@ static bool choose_ids(struct download *d, enum role first, size_t n)
 	return false;
 }
 
+/* create does all in one go, as inspect does for show. */
+static void download_create(struct download *d)
+{
+	struct context *x = d->x;
+	int uid = LAUNCH_STAYS, gid = LAUNCH_STAYS;
+
+	if (!choose_ids(d, ROLE_CREATE, 1))
+		return;
+	if (x->root)
+		creating_map_owner(d, d->ids[ROLE_CREATE], &uid, &gid);
+	if (child_launch(&d->child[ROLE_CREATE], &x->launcher, uid, gid, x->now_ms) < 0)
+		download_fail(d, STATUS_FAILED, "the launcher is gone");
+}
+
 void download_inspect(struct download *d, bool ahead)
 {
 	struct context *x = d->x;
@@ -327,6 +344,10 @@ void download_inspect(struct download *d, bool ahead)
 
 	d->state = DOWNLOAD_INSPECTING;
 	d->started_ms = x->now_ms;
+	if (x->o->command == COMMAND_CREATE) {
+		download_create(d);
+		return;
+	}
 	if (inspecting_prepare(d) < 0 || !choose_ids(d, ROLE_INSPECT, 1))
 		return;
 	id = x->root ? (int)d->ids[ROLE_INSPECT] : LAUNCH_STAYS;
@@ -334,7 +355,7 @@ void download_inspect(struct download *d, bool ahead)
 		download_fail(d, STATUS_FAILED, "the launcher is gone");
 		return;
 	}
-	if (x->o->command == COMMAND_SHOW || !choose_ids(d, ROLE_RESOLVER, ROLE_COUNT - ROLE_RESOLVER))
+	if (x->o->command == COMMAND_SHOW || !choose_ids(d, ROLE_RESOLVER, ROLE_DISKPROC - ROLE_RESOLVER + 1))
 		return;
 	d->ahead = ahead;
 	if (ahead)
@@ -409,6 +430,11 @@ static void gone(struct download *d, struct child *c)
 	if (c->role == ROLE_INSPECT) {
 		if (d->state == DOWNLOAD_INSPECTING)
 			inspecting_end(d);
+		return;
+	}
+	if (c->role == ROLE_CREATE) {
+		if (d->state == DOWNLOAD_INSPECTING)
+			creating_end(d);
 		return;
 	}
 	/* Started ahead, then not needed. */
@@ -552,6 +578,12 @@ void download_advance(struct download *d)
 
 	switch (d->state) {
 	case DOWNLOAD_INSPECTING:
+		if (d->x->o->command == COMMAND_CREATE) {
+			creating_feed(d);
+			if (d->x->locked)
+				child_go(&d->child[ROLE_CREATE]);
+			return;
+		}
 		inspecting_feed(d);
 		if (inspect->state == CHILD_HELD && (d->x->locked || d->x->o->command != COMMAND_SHOW)) {
 			child_go(inspect);
@@ -629,6 +661,10 @@ bool download_row(const struct download *d, struct screen_row *row)
 	struct seeding s;
 	uint64_t until = UINT64_MAX;
 
+	if (d->x->o->command == COMMAND_CREATE && d->state == DOWNLOAD_INSPECTING && d->creating.progress.total_bytes) {
+		creating_row(d, row);
+		return true;
+	}
 	if (!download_is_up(d) || !d->mapped)
 		return false;
 	s = seeding_of(d);

@@ -2,7 +2,7 @@
  * download.h - one SOURCE on its way: inspect, its output, its set of compartments, its end.
  *
  *	WAITING    its bytes are in a memory file                download_inspect()
- *	INSPECTING inspect is at work                            inspect is reaped
+ *	INSPECTING inspect (or create, then there is no other state) is at work; it is reaped
  *	PREPARED   the form is valid, the output is open         download_start()
  *	STARTING   its compartments raise their walls            all of them HELD, and the parent is locked
  *	RUNNING    strangers' bytes come                         DISK_COMPLETE, an error, the user
@@ -17,6 +17,7 @@
 #define PARENT_DOWNLOAD_H
 
 #include "child.h"
+#include "creating.h"
 #include "options.h"
 #include "output.h"
 #include "peer_table.h"
@@ -67,7 +68,7 @@ struct download {
 	const char *source; /* as the user wrote it */
 	enum download_state state;
 	int status;         /* exit status; -1 until it is decided */
-	int input, form, text; /* owned; -1 */
+	int input, form, text; /* owned; -1.  create: the form is its info dictionary */
 	struct metainfo m;  /* of `form`, once it was mapped and validated */
 	bool mapped;
 	char name[1100];    /* for people: the torrent's name escaped, or the source */
@@ -78,6 +79,7 @@ struct download {
 	uint32_t ids[ROLE_COUNT]; /* as root: uid and gid of each role */
 	uint32_t disk_gid;  /* as root: diskproc's group, when it is not the id; 0: it is */
 	int mount;          /* as root: the directory with its owner mapped; owned; -1 */
+	struct creating creating; /* of the command create, which has no other compartment */
 	struct child child[ROLE_COUNT];
 	struct edge edge[EDGES];
 	int slots;          /* owned: netproc's, for a diskproc that comes later; -1 */
@@ -102,7 +104,7 @@ struct download {
 /* input: the sealed memory file; taken. */
 void download_init(struct download *d, struct context *x, uint32_t index, const char *source, int input);
 
-/* Starts inspect; with `ahead` the other compartments too, so that they come up meanwhile. */
+/* Starts inspect, or create; with `ahead` the other compartments too, so that they come up meanwhile. */
 void download_inspect(struct download *d, bool ahead);
 /* Starts or goes on with what is not running yet; sends what can be sent now.  In any state. */
 void download_advance(struct download *d);

@@ -311,9 +311,26 @@ static int on_accuse(void *self, const void *message, int fd)
 /* Said after HELLO, without regard to how far the set-up is when it arrives. */
 #define SLOTS { MSG_SLOTS, CHILD_IN(CHILD_SETUP) | CHILD_IN(CHILD_LOCKING), on_slots }
 
+static int on_create_progress(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return creating_on_progress(download_of(self), message);
+}
+
+static int on_created(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return creating_on_answer(download_of(self), message);
+}
+
 static const struct permit inspect_permits[] = {
 	CHILD_PERMITS,
 	{ MSG_INSPECTED, CHILD_IN(CHILD_RUNNING), on_inspected },
+};
+static const struct permit create_permits[] = {
+	CHILD_PERMITS,
+	{ MSG_CREATE_PROGRESS, CHILD_IN(CHILD_RUNNING), on_create_progress },
+	{ MSG_CREATED, CHILD_IN(CHILD_RUNNING), on_created },
 };
 static const struct permit resolver_permits[] = {
 	CHILD_PERMITS,
@@ -347,7 +364,7 @@ static const struct {
 } permits[ROLE_COUNT] = {
 	[ROLE_INSPECT] = { inspect_permits, ARRAY_LEN(inspect_permits) },    [ROLE_RESOLVER] = { resolver_permits, ARRAY_LEN(resolver_permits) },
 	[ROLE_DIALER] = { dialer_permits, ARRAY_LEN(dialer_permits) },	     [ROLE_NETPROC] = { netproc_permits, ARRAY_LEN(netproc_permits) },
-	[ROLE_DISKPROC] = { diskproc_permits, ARRAY_LEN(diskproc_permits) },
+	[ROLE_DISKPROC] = { diskproc_permits, ARRAY_LEN(diskproc_permits) }, [ROLE_CREATE] = { create_permits, ARRAY_LEN(create_permits) },
 };
 
 void hear_child(struct download *d, struct child *c)

@@ -205,8 +205,9 @@ static int user_namespace(uint32_t uid, uint32_t gid, uint32_t id)
 	return fd;
 }
 
-int idmap_directory(int dir, uint32_t id)
+int idmap_directory(int dir, uint32_t id, bool below)
 {
+	const unsigned recursive = below ? AT_RECURSIVE : 0;
 	struct mount_attr a = {
 		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW,
 	};
@@ -218,9 +219,9 @@ int idmap_directory(int dir, uint32_t id)
 	space = user_namespace(st.st_uid, st.st_gid, id);
 	if (space < 0)
 		return -1;
-	tree = (int)syscall(SYS_open_tree, dir, "", (unsigned)(AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	tree = (int)syscall(SYS_open_tree, dir, "", recursive | (unsigned)(AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
 	a.userns_fd = (unsigned)space;
-	if (tree >= 0 && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &a, sizeof a) == 0)
+	if (tree >= 0 && syscall(SYS_mount_setattr, tree, "", recursive | AT_EMPTY_PATH, &a, sizeof a) == 0)
 		d = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	saved = errno;
 	if (tree >= 0)

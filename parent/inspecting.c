@@ -98,7 +98,7 @@ static int map_owner(struct download *d)
 {
 	if (!d->x->root || d->out.single)
 		return 0;
-	d->mount = idmap_directory(d->out.root, d->ids[ROLE_DISKPROC]);
+	d->mount = idmap_directory(d->out.root, d->ids[ROLE_DISKPROC], false);
 	if (d->mount < 0) {
 		/* The file system cannot: diskproc becomes the owner, unless that is root. */
 		struct stat st;

@@ -74,10 +74,10 @@ static uint64_t wanted_flags(enum role role, bool root)
 	if (role != ROLE_DIALER && role != ROLE_RESOLVER)
 		flags |= CLONE_NEWNET;
 	/*
-	 * diskproc makes its mount namespace itself (sandbox_root): only what is in the namespace that it comes from can
-	 * be copied as a detached mount, and its directory was opened in the parent's.
+	 * Who has a directory makes its mount namespace itself (sandbox_root): only what is in the namespace that it comes
+	 * from can be copied as a detached mount, and the directory was opened in the parent's.
 	 */
-	if (role == ROLE_DISKPROC)
+	if (role == ROLE_DISKPROC || role == ROLE_CREATE)
 		flags &= ~(uint64_t)CLONE_NEWNS;
 	return flags;
 #endif
@@ -197,7 +197,7 @@ static void child(const struct server *s, const struct msg_launch *m, uint64_t f
 {
 	static const char *const names[ROLE_COUNT] = { [ROLE_INSPECT] = "bulkhead-inspect",   [ROLE_RESOLVER] = "bulkhead-resolver",
 						       [ROLE_DIALER] = "bulkhead-dialer",     [ROLE_NETPROC] = "bulkhead-netproc",
-						       [ROLE_DISKPROC] = "bulkhead-diskproc" };
+						       [ROLE_DISKPROC] = "bulkhead-diskproc",   [ROLE_CREATE] = "bulkhead-create" };
 	char name[32];
 	char *argv[] = { name, NULL };
 

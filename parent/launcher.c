@@ -17,7 +17,7 @@
 
 static const char *const program_names[ROLE_COUNT] = { [ROLE_INSPECT] = "bulkhead-inspect",   [ROLE_RESOLVER] = "bulkhead-resolver",
 						       [ROLE_DIALER] = "bulkhead-dialer",     [ROLE_NETPROC] = "bulkhead-netproc",
-						       [ROLE_DISKPROC] = "bulkhead-diskproc" };
+						       [ROLE_DISKPROC] = "bulkhead-diskproc",   [ROLE_CREATE] = "bulkhead-create" };
 
 /* A plain file that not everybody may change, of root, the user or whoever made the main program; or -1. */
 static int open_program(const char *folder, const char *name, uid_t maker)

@@ -78,10 +78,10 @@ int launcher_unused_ids(uint32_t *ids, size_t n) MUST_CHECK;
 
 /*
  * As root: the directory `dir` as a detached mount in which `id` stands for the
- * directory's owner and group, without symlinks, devices and set-id.  To be
- * passed as SETUP_ROOT.  Before the parent's own walls.  A descriptor, or -1
+ * directory's owner and group, without symlinks, devices and set-id; `below`:
+ * with whatever is mounted below it.  To be passed as SETUP_ROOT.  Before the parent's own walls.  A descriptor, or -1
  * with errno when the file system cannot do it.
  */
-int idmap_directory(int dir, uint32_t id) MUST_CHECK;
+int idmap_directory(int dir, uint32_t id, bool below) MUST_CHECK;
 
 #endif

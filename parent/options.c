@@ -11,10 +11,13 @@
 #include <getopt.h>
 #include <net/if.h>
 #include <stdarg.h>
+#include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "metainfo.h"
+#include "pool.h"
 
 /*
  * The range without --port: somewhere in IANA's dynamic ports (RFC 6335), so that
@@ -43,13 +46,17 @@ enum option_id {
 	OPT_MAX_UP,
 	OPT_MAX_UPLOADS,
 	OPT_MEMORY,
+	OPT_NAME,
+	OPT_NO_DATE,
 	OPT_NO_LISTEN,
 	OPT_NO_PROGRESS,
 	OPT_NO_TRACKERS,
 	OPT_PEER,
 	OPT_PORT,
+	OPT_PRIVATE,
 	OPT_SEED_RATIO,
 	OPT_SEED_TIME,
+	OPT_SOURCE,
 	OPT_STATE_DIR,
 	OPT_SUPER_SEED,
 	OPT_SYSTEM_DNS,
@@ -65,6 +72,7 @@ static const struct option long_options[] = {
 	{ "anonymous", no_argument, NULL, OPT_ANONYMOUS },
 	{ "bind", required_argument, NULL, OPT_BIND },
 	{ "ca-file", required_argument, NULL, OPT_CA_FILE },
+	{ "comment", required_argument, NULL, 'c' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "idle-time", required_argument, NULL, OPT_IDLE_TIME },
@@ -79,43 +87,97 @@ static const struct option long_options[] = {
 	{ "max-up", required_argument, NULL, OPT_MAX_UP },
 	{ "max-uploads", required_argument, NULL, OPT_MAX_UPLOADS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "name", required_argument, NULL, OPT_NAME },
+	{ "no-date", no_argument, NULL, OPT_NO_DATE },
 	{ "no-listen", no_argument, NULL, OPT_NO_LISTEN },
 	{ "no-progress", no_argument, NULL, OPT_NO_PROGRESS },
 	{ "no-trackers", no_argument, NULL, OPT_NO_TRACKERS },
+	{ "output", required_argument, NULL, 'o' },
 	{ "peer", required_argument, NULL, OPT_PEER },
+	{ "piece-length", required_argument, NULL, 'p' },
 	{ "port", required_argument, NULL, OPT_PORT },
+	{ "private", no_argument, NULL, OPT_PRIVATE },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "seed-ratio", required_argument, NULL, OPT_SEED_RATIO },
 	{ "seed-time", required_argument, NULL, OPT_SEED_TIME },
+	{ "source", required_argument, NULL, OPT_SOURCE },
 	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
 	{ "super-seed", no_argument, NULL, OPT_SUPER_SEED },
 	{ "system-dns", no_argument, NULL, OPT_SYSTEM_DNS },
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "tracker", required_argument, NULL, 't' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "web-seed", required_argument, NULL, 'w' },
 	{ NULL, 0, NULL, 0 },
 };
 
-/* What `show` takes too; everything else is for `get` and `seed` only. */
-static const int show_options[] = { OPT_ALLOW_WEAK, OPT_JSON, OPT_MAX_FILES, OPT_MAX_PIECES, OPT_MAX_TORRENT_SIZE, 'q', 'v' };
+static const struct {
+	enum command command;
+	const char *name;
+} commands[] = { { COMMAND_GET, "get" }, { COMMAND_SEED, "seed" }, { COMMAND_SHOW, "show" }, { COMMAND_CREATE, "create" } };
+
+/* The commands that take an option: bits of enum command. */
+static unsigned commands_of(int id)
+{
+	switch (id) {
+	case OPT_ALLOW_WEAK:
+	case OPT_JSON:
+	case OPT_MAX_FILES:
+	case OPT_MAX_PIECES:
+	case OPT_MAX_TORRENT_SIZE:
+	case 'q':
+	case 'v':
+		return COMMAND_GET | COMMAND_SEED | COMMAND_SHOW | COMMAND_CREATE;
+	case OPT_ANONYMOUS:
+	case OPT_NO_PROGRESS:
+	case OPT_THREADS:
+		return COMMAND_GET | COMMAND_SEED | COMMAND_CREATE;
+	case OPT_NAME:
+	case OPT_NO_DATE:
+	case OPT_PRIVATE:
+	case OPT_SOURCE:
+	case 'c':
+	case 'o':
+	case 'p':
+	case 't':
+	case 'w':
+		return COMMAND_CREATE;
+	default:
+		return COMMAND_GET | COMMAND_SEED;
+	}
+}
 
 static const char help[] =
 	"usage: bulkhead [get] [options] SOURCE...\n"
 	"       bulkhead seed [options] SOURCE...\n"
 	"       bulkhead show [--json] SOURCE\n"
+	"       bulkhead create [options] PATH\n"
 	"\n"
 	"SOURCE is a .torrent file, a magnet link (show only), or - for either of them on standard input.\n"
 	"\n"
 	"get downloads to DIR/NAME.part, checks every piece, and renames it to DIR/NAME when all is there.\n"
 	"seed verifies a finished DIR/NAME, and gives it to others; nothing is written.\n"
 	"show prints what a torrent or magnet link holds, and downloads nothing.\n"
+	"create makes the torrent NAME.torrent of the file or directory PATH.\n"
 	"\n"
 	"where to\n"
 	"  -d, --dir DIR             directory of the download (default: the current one)\n"
 	"      --state-dir DIR       directory for the records of what was begun\n"
 	"                            (default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)\n"
 	"      --adopt               take over a NAME.part of which there is no record; it is verified first\n"
+	"\n"
+	"create\n"
+	"  -o, --output FILE         the torrent to make, - for standard output (default: NAME.torrent)\n"
+	"  -t, --tracker URL[,URL]   trackers of one tier; may be repeated for further tiers\n"
+	"  -w, --web-seed URL        the same bytes by HTTP; may be repeated\n"
+	"  -p, --piece-length SIZE   a power of two from 16k to 64M (default: for at most 2048 pieces, up to 16M)\n"
+	"      --private             peers from the trackers only\n"
+	"  -c, --comment TEXT        a comment\n"
+	"      --source TEXT         a tag that changes the info-hash\n"
+	"      --name NAME           of the torrent (default: that of PATH)\n"
+	"      --no-date             no date of creation\n"
 	"\n"
 	"network\n"
 	"      --peer ADDRESS:PORT   connect to this peer as well; may be repeated\n"
@@ -130,7 +192,7 @@ static const char help[] =
 	"      --no-listen           let no peer connect to us\n"
 	"      --no-trackers         announce to no tracker\n"
 	"      --ca-file FILE        certificate authorities for https (default: those of the system)\n"
-	"      --anonymous           name no client to peers and trackers\n"
+	"      --anonymous           name no client to peers and trackers (create: in the torrent, nor a date)\n"
 	"\n"
 	"giving back (seed goes on until one of these, or the user, ends it; get goes on only with one of them)\n"
 	"      --seed-ratio R        until R times the size was given, such as 1.5; 0: whatever the ratio\n"
@@ -145,14 +207,14 @@ static const char help[] =
 	"                            bytes a second (default: 0, no limit)\n"
 	"      --max-uploads N       peers that are given to at once (default: 0, by what the line carries)\n"
 	"      --timeout SECONDS     give up with status 5 when nothing arrives for so long (default: 0, never)\n"
-	"      --threads N           hashing threads (default: one for each CPU, 4 at most)\n"
+	"      --threads N           hashing threads (default: one for each CPU, at most 4; create: 16)\n"
 	"      --max-torrent-size SIZE, --max-files N, --max-pieces N\n"
 	"                            refuse larger torrents (default: 96M, 200000, 4000000)\n"
 	"\n"
 	"output\n"
 	"  -q, --quiet               print errors only\n"
 	"  -v, --verbose             print what happens; twice for more\n"
-	"      --json                JSON: one document (show), one line for each event (get, seed)\n"
+	"      --json                JSON: one document (show), one line for each event (get, seed, create)\n"
 	"      --no-progress         no progress line\n"
 	"\n"
 	"      --allow-weak          go on although a required wall is missing (dangerous)\n"
@@ -342,7 +404,7 @@ struct parse {
 	char *error;
 	size_t room;
 	bool bad;
-	int first_get_option; /* the first that `show` does not take; 0: none */
+	int refused[ARRAY_LEN(commands)]; /* the first option that the command does not take; 0: none */
 };
 
 static bool PRINTF_LIKE(2, 3) refuse(struct parse *p, const char *fmt, ...)
@@ -473,6 +535,123 @@ static bool take_port(struct parse *p, const char *value)
 	return true;
 }
 
+/* Whether it begins with one of the schemes, and goes on in printable ASCII without blanks. */
+static bool is_url(const char *url, size_t length, const char *const *schemes)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < length; i++)
+		if (url[i] < 0x21 || url[i] > 0x7e)
+			return false;
+	for (; *schemes; schemes++) {
+		n = strlen(*schemes);
+		if (length > n && !strncasecmp(url, *schemes, n))
+			return length <= METAINFO_MAX_URL;
+	}
+	return false;
+}
+
+size_t options_next_url(const char **list, const char **url)
+{
+	size_t length = strcspn(*list, ",");
+
+	*url = *list;
+	*list += length + ((*list)[length] == ',');
+	return length;
+}
+
+static bool take_tier(struct parse *p, const char *value)
+{
+	static const char *const schemes[] = { "http://", "https://", "udp://", "ws://", "wss://", NULL };
+	struct options *o = p->o;
+	const char *list = value, *url;
+	size_t n;
+
+	if (o->tier_count >= ARRAY_LEN(o->tiers))
+		return refuse(p, "--tracker: more than %u of them", OPTIONS_MAX_URLS);
+	do {
+		n = options_next_url(&list, &url);
+		if (!is_url(url, n, schemes))
+			return refuse_value(p, 't', value, "a URL, such as https://host/announce or udp://host:80, or several with commas between");
+	} while (*list);
+	o->tiers[o->tier_count++] = value;
+	return true;
+}
+
+static bool take_webseed(struct parse *p, const char *value)
+{
+	static const char *const schemes[] = { "http://", "https://", NULL };
+	struct options *o = p->o;
+
+	if (o->webseed_count >= ARRAY_LEN(o->webseeds))
+		return refuse(p, "--web-seed: more than %u of them", OPTIONS_MAX_URLS);
+	if (!is_url(value, strlen(value), schemes))
+		return refuse_value(p, 'w', value, "a URL, such as https://host/directory/");
+	o->webseeds[o->webseed_count++] = value;
+	return true;
+}
+
+static bool is_utf8(const char *text)
+{
+	const uint8_t *at = (const uint8_t *)text;
+	size_t left = strlen(text), n;
+	uint32_t rune;
+
+	for (; left; at += n, left -= n) {
+		n = metainfo_utf8(at, left, &rune);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+bool options_is_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n && n <= METAINFO_MAX_NAME && strcmp(name, ".") && strcmp(name, "..") && !strchr(name, '/') && is_utf8(name);
+}
+
+/* Options with a value, of `create` only. */
+static bool take_create_value(struct parse *p, int id, const char *value)
+{
+	struct options *o = p->o;
+	uint64_t v;
+
+	switch (id) {
+	case 'c':
+		if (!is_utf8(value))
+			return refuse_value(p, id, value, "UTF-8");
+		o->comment = value;
+		return true;
+	case 'o':
+		if (!*value)
+			return refuse(p, "--output: the name of the file is empty");
+		o->output = value;
+		return true;
+	case 'p':
+		if (!options_size(value, 16u << 10, 64u << 20, &v) || v & (v - 1))
+			return refuse_value(p, id, value, "a power of two from 16k to 64M");
+		o->piece_length = v;
+		return true;
+	case 't':
+		return take_tier(p, value);
+	case 'w':
+		return take_webseed(p, value);
+	case OPT_NAME:
+		if (!options_is_name(value))
+			return refuse_value(p, id, value, "a name: 1 to 255 bytes of UTF-8 without '/'");
+		o->name = value;
+		return true;
+	case OPT_SOURCE:
+		if (!*value || strlen(value) > 255 || !is_utf8(value))
+			return refuse_value(p, id, value, "a text of 1 to 255 bytes of UTF-8");
+		o->source_text = value;
+		return true;
+	}
+	bug("option %d has no meaning", id);
+}
+
 /* Options with a value. */
 static bool take_value(struct parse *p, int id, const char *value)
 {
@@ -533,7 +712,7 @@ static bool take_value(struct parse *p, int id, const char *value)
 		o->timeout_s = (uint32_t)v;
 		return true;
 	}
-	bug("option %d has no meaning", id);
+	return take_create_value(p, id, value);
 }
 
 /* Options without one. */
@@ -564,6 +743,9 @@ static void take_flag(struct options *o, int id)
 	case OPT_JSON:
 		o->json = true;
 		return;
+	case OPT_NO_DATE:
+		o->no_date = true;
+		return;
 	case OPT_NO_LISTEN:
 		o->listen = false;
 		return;
@@ -572,6 +754,9 @@ static void take_flag(struct options *o, int id)
 		return;
 	case OPT_NO_TRACKERS:
 		o->trackers = false;
+		return;
+	case OPT_PRIVATE:
+		o->is_private = true;
 		return;
 	case OPT_SUPER_SEED:
 		o->super_seed = true;
@@ -625,7 +810,6 @@ static bool check_peers(struct parse *p)
 
 static void defaults(struct options *o)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	uint32_t chance;
 
 	memset(o, 0, sizeof *o);
@@ -642,32 +826,36 @@ static void defaults(struct options *o)
 	o->max_torrent_bytes = 96u << 20;
 	o->max_files = 200000;
 	o->max_pieces = 4000000;
-	o->threads = cpus < 1 ? 1 : cpus > 4 ? 4 : (uint32_t)cpus;
 	o->progress = true;
+	o->date = -1;
 }
 
 /* The words that are no options: perhaps a command, then SOURCEs. */
 static bool take_words(struct parse *p, int count, char **words)
 {
-	static const char *const reserved[] = { "check", "create", "audit", "help", "version" };
+	static const char *const reserved[] = { "check", "audit", "help", "version" };
 	struct options *o = p->o;
+	bool named = false;
 	size_t i;
 
-	if (count && !strcmp(words[0], "show"))
-		o->command = COMMAND_SHOW;
-	if (count && !strcmp(words[0], "seed")) {
-		o->command = COMMAND_SEED;
+	for (i = 0; count && !named && i < ARRAY_LEN(commands); i++)
+		if (!strcmp(words[0], commands[i].name)) {
+			o->command = commands[i].command;
+			named = true;
+		}
+	if (o->command == COMMAND_SEED)
 		o->seed.wanted = true;
-	}
 	for (i = 0; count && i < ARRAY_LEN(reserved); i++)
 		if (!strcmp(words[0], reserved[i]))
 			return refuse(p, "unknown command '%s'; see bulkhead --help; for a file of that name say ./%s", reserved[i], reserved[i]);
-	if (count && (o->command != COMMAND_GET || !strcmp(words[0], "get"))) {
+	if (named) {
 		words++;
 		count--;
 	}
 	if (!count)
-		return refuse(p, "no SOURCE is given; see bulkhead --help");
+		return refuse(p, "no %s is given; see bulkhead --help", o->command == COMMAND_CREATE ? "PATH" : "SOURCE");
+	if (o->command == COMMAND_CREATE && count > 1)
+		return refuse(p, "create takes one PATH");
 	if (o->command == COMMAND_SHOW && count > 1)
 		return refuse(p, "show takes one SOURCE");
 	if (count > (int)OPTIONS_MAX_SOURCES)
@@ -676,17 +864,57 @@ static bool take_words(struct parse *p, int count, char **words)
 		size_t k;
 
 		if (!*words[i])
-			return refuse(p, "a SOURCE is empty");
+			return refuse(p, "a %s is empty", o->command == COMMAND_CREATE ? "PATH" : "SOURCE");
 		for (k = 0; k < i; k++)
 			if (!strcmp(words[i], "-") && !strcmp(words[k], "-"))
 				return refuse(p, "standard input is named twice");
 		o->sources[o->source_count++] = words[i];
 	}
-	if (o->command == COMMAND_SHOW && p->first_get_option)
-		return refuse(p, "--%s is not an option of show", name_of(p->first_get_option));
+	for (i = 0; i < ARRAY_LEN(commands); i++)
+		if (o->command == commands[i].command && p->refused[i])
+			return refuse(p, "--%s is not an option of %s", name_of(p->refused[i]), commands[i].name);
 	if (o->super_seed && !o->seed.wanted)
 		return refuse(p, "--super-seed goes with seed, or with get and --seed-ratio, --seed-time or --idle-time");
 	return true;
+}
+
+/* The date of creation: SOURCE_DATE_EPOCH (reproducible-builds.org) or now. */
+static bool choose_date(struct parse *p)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+	char quoted[200];
+	uint64_t v;
+
+	if (p->o->no_date || p->o->anonymous)
+		return true;
+	if (!epoch || !*epoch) {
+		p->o->date = (int64_t)time(NULL);
+		return true;
+	}
+	if (!number(epoch, 0, INT64_MAX, &v))
+		return refuse(p, "SOURCE_DATE_EPOCH: '%s' is not a number of seconds",
+			      log_quote(quoted, sizeof quoted, epoch, strlen(epoch)));
+	p->o->date = (int64_t)v;
+	return true;
+}
+
+/* What `create` wants beside its options one by one. */
+static bool finish_create(struct parse *p)
+{
+	const struct options *o = p->o;
+
+	if (o->output && !strcmp(o->output, "-") && o->json)
+		return refuse(p, "--json and --output - both want standard output");
+	if (o->output && !strcmp(o->output, "-") && isatty(1))
+		return refuse(p, "--output -: a torrent is not for a terminal");
+	return choose_date(p);
+}
+
+static uint32_t default_threads(const struct options *o)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), most = o->command == COMMAND_CREATE ? (long)POOL_MAX_THREADS : 4;
+
+	return cpus < 1 ? 1 : (uint32_t)(cpus < most ? cpus : most);
 }
 
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t room)
@@ -698,7 +926,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 	opterr = 0;
 	optind = 0; /* starts anew, whatever was parsed before */
 	while (!p.bad) {
-		int c = getopt_long(argc, argv, ":d:h46qv", long_options, NULL);
+		int c = getopt_long(argc, argv, ":c:d:ho:p:t:w:46qv", long_options, NULL);
 		size_t i;
 
 		if (c == -1)
@@ -711,10 +939,9 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 			(void)refuse_option(&p, c, argv[optind - 1]);
 			break;
 		}
-		for (i = 0; i < ARRAY_LEN(show_options) && show_options[i] != c; i++)
-			;
-		if (i == ARRAY_LEN(show_options) && !p.first_get_option)
-			p.first_get_option = c;
+		for (i = 0; i < ARRAY_LEN(commands); i++)
+			if (!(commands_of(c) & commands[i].command) && !p.refused[i])
+				p.refused[i] = c;
 		if (takes_value(c))
 			(void)take_value(&p, c, optarg);
 		else
@@ -730,6 +957,10 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 		(void)check_peers(&p);
 	if (!p.bad && o->system_dns && !o->bind_interface[0])
 		(void)refuse(&p, "--system-dns goes with --bind INTERFACE");
+	if (!p.bad && o->command == COMMAND_CREATE)
+		(void)finish_create(&p);
+	if (!o->threads)
+		o->threads = default_threads(o);
 	if (!p.bad && !o->ca_file && access(SYSTEM_CA, R_OK) == 0)
 		o->ca_file = SYSTEM_CA;
 	return p.bad ? STATUS_USAGE : 0;

@@ -14,8 +14,10 @@
 /* How many SOURCEs one command takes: each has five processes of its own. */
 #define OPTIONS_MAX_SOURCES 16u
 #define OPTIONS_MAX_PEERS COMPARTMENT_MAX_NETS
+/* Options --tracker and --web-seed. */
+#define OPTIONS_MAX_URLS 128u
 
-enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16 };
+enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16, COMMAND_CREATE = 32 };
 
 /* Exit statuses; bulkhead(1) documents them. */
 enum exit_status {
@@ -62,6 +64,16 @@ struct options {
 	uint32_t threads;
 	bool quiet, json, progress, allow_weak, anonymous;
 	uint32_t verbose; /* 0..2 */
+	/* create */
+	const char *output;      /* NULL: NAME.torrent; "-": standard output */
+	uint64_t piece_length;   /* a power of two; 0: chosen by the size */
+	const char *tiers[OPTIONS_MAX_URLS]; /* each one or more URLs with commas between */
+	uint32_t tier_count;
+	const char *webseeds[OPTIONS_MAX_URLS];
+	uint32_t webseed_count;
+	const char *name, *comment, *source_text; /* valid UTF-8; NULL: none */
+	bool is_private, no_date;
+	int64_t date;            /* seconds since 1970; -1: none */
 };
 
 /*
@@ -69,6 +81,12 @@ struct options {
  * with one line in `error` that names the option and the value, escaped.
  */
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t room) MUST_CHECK;
+
+/* Whether it can be the name of a torrent: one component of a path, 1 to 255 bytes of UTF-8. */
+bool options_is_name(const char *name) MUST_CHECK;
+
+/* The next URL of a list with commas between: its length (0: there is none); *list moves behind it and its comma. */
+size_t options_next_url(const char **list, const char **url);
 
 /* The text of --help: a constant. */
 const char *options_help(void);

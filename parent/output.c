@@ -20,8 +20,6 @@
 #define RENAME_NOREPLACE 1
 #endif
 
-#define TEMPORARY_NAME 32
-
 static int PRINTF_LIKE(3, 4) refuse(char *error, size_t room, const char *fmt, ...)
 {
 	va_list ap;
@@ -73,13 +71,12 @@ void output_part_name(char *out, const char *name, size_t length, const uint8_t 
 	text_addf(&t, ".part");
 }
 
-/* A name that nothing has. */
-static void temporary_name(char out[TEMPORARY_NAME])
+void output_temporary_name(char out[OUTPUT_TEMPORARY_NAME])
 {
 	uint8_t r[8];
 
 	random_bytes(r, sizeof r);
-	snprintf(out, TEMPORARY_NAME, ".bulkhead-%02x%02x%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
+	snprintf(out, OUTPUT_TEMPORARY_NAME, ".bulkhead-%02x%02x%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
 }
 
 /* Whether what the directory has under this name is what we hold open: others may rename there, too. */
@@ -131,10 +128,10 @@ static void unmake(const struct output *o, const char *temporary)
 static int make_part(struct output *o, const struct output_options *options, const char *safe_dir, const uint8_t *info_hash, char *error,
 		     size_t room)
 {
-	char temporary[TEMPORARY_NAME];
+	char temporary[OUTPUT_TEMPORARY_NAME];
 	struct stat st;
 
-	temporary_name(temporary);
+	output_temporary_name(temporary);
 	if (o->single) {
 		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	} else if (mkdirat(o->dir, temporary, 0755) == 0) {
@@ -251,12 +248,12 @@ static int open_finished(struct output *o, uint64_t total, char *error, size_t r
 /* Room for pieces that must wait: a file without a name. */
 static int open_spill(struct output *o, const char *safe_dir, char *error, size_t room)
 {
-	char temporary[TEMPORARY_NAME];
+	char temporary[OUTPUT_TEMPORARY_NAME];
 
 	o->spill = openat(o->dir, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	if (o->spill >= 0)
 		return 0;
-	temporary_name(temporary);
+	output_temporary_name(temporary);
 	o->spill = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (o->spill >= 0 && unlinkat(o->dir, temporary, 0) == 0)
 		return 0;

@@ -66,4 +66,8 @@ void output_close(struct output *o);
  */
 void output_part_name(char *out, const char *name, size_t length, const uint8_t *info_hash);
 
+/* A name that nothing has, for what is renamed at once or soon. */
+#define OUTPUT_TEMPORARY_NAME 32
+void output_temporary_name(char out[OUTPUT_TEMPORARY_NAME]);
+
 #endif

@@ -294,6 +294,8 @@ static void download_fields(struct fields *f, const struct screen_row *row)
 	text_add_size(&f->t, row->total);
 	if (fetching && row->rate && row->done < row->total)
 		text_add_duration(next_field(f, "ETA "), (row->total - row->done) / row->rate);
+	if (row->hashing)
+		return;
 	if (fetching)
 		add_peers(f, row);
 	text_addf(next_field(f, "pieces "), "%u/%u", row->pieces, row->pieces_total);
@@ -363,6 +365,14 @@ static void end_json(size_t most);
 
 static void json_row(const struct screen_row *r)
 {
+	if (r->hashing) {
+		json_begin("hashing", r->source);
+		json_number("hashed_bytes", r->done);
+		json_number("bytes", r->total);
+		json_number("rate", r->rate);
+		end_json(MOST_PROGRESS);
+		return;
+	}
 	if (r->checking) {
 		json_begin("checking", r->source);
 		json_number("checked_bytes", r->checked);
@@ -484,7 +494,7 @@ int screen_write(const void *bytes, size_t length)
 	return stream_write(&to_out, bytes, length);
 }
 
-void screen_result(const char *dir, const void *name, size_t length)
+void screen_result(const char *lead, const char *dir, const void *name, size_t length)
 {
 	char out[3 * LINE_BYTES];
 	struct text t;
@@ -494,6 +504,7 @@ void screen_result(const char *dir, const void *name, size_t length)
 	if (screen.json)
 		return;
 	text_init(&t, out, sizeof out - 1);
+	text_add(&t, lead, strlen(lead));
 	if (screen.out_terminal) {
 		text_add_safe(&t, dir, plain ? 0 : n, screen.utf8);
 		text_add(&t, "/", !plain && n && dir[n - 1] != '/');

@@ -48,7 +48,7 @@ const char *screen_safe(char *out, size_t room, const void *bytes, size_t length
 struct screen_row {
 	const char *name;
 	size_t name_length;
-	bool checking, syncing, seeding;
+	bool checking, syncing, seeding, hashing; /* hashing: of create, which has no peers */
 	bool detail; /* -v: what only the curious want to know, too */
 	uint64_t done, total, checked;
 	uint64_t received, wasted, rate; /* rate: bytes per second */
@@ -71,8 +71,8 @@ void screen_end(void);
 /* One row in at most `width` columns, without the newline. */
 void screen_format_row(struct text *t, const struct screen_row *row, uint32_t width, bool utf8);
 
-/* The path of a finished download, on stdout: escaped on a terminal.  Nothing with --json. */
-void screen_result(const char *dir, const void *name, size_t length);
+/* `lead` and the path of what was made, on stdout: escaped on a terminal.  Nothing with --json. */
+void screen_result(const char *lead, const char *dir, const void *name, size_t length);
 
 /*
  * The errno with which results could not be written, though somebody wants them

@@ -7,7 +7,8 @@
  * SOURCE was inspected and its output is open, the parent raises its own
  * walls; only then does any compartment hear GO, but for inspect: that one has
  * to be done before the output can be opened, so while it reads a stranger's
- * bytes the parent is not locked yet (for `show`, which opens nothing, it is).
+ * bytes the parent is not locked yet (for `show`, which opens nothing, it is,
+ * and for `create`, whose output is open before).
  *
  * Must never: parse what a stranger sent, wait for one compartment alone.
  */
@@ -75,6 +76,8 @@ static int open_files(struct supervisor *s)
 
 	if (o->command == COMMAND_SHOW)
 		return 0;
+	if (o->command == COMMAND_CREATE)
+		return creating_open(&s->downloads[0]);
 	s->x.dir = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->x.dir < 0) {
 		int error = errno;
@@ -104,7 +107,7 @@ static void read_sources(struct supervisor *s)
 	const struct options *o = s->x.o;
 	uint32_t i;
 
-	for (i = 0; i < o->source_count; i++) {
+	for (i = 0; i < o->source_count && o->command != COMMAND_CREATE; i++) {
 		struct download *d = &s->downloads[i];
 		char error[600];
 		int fd = source_read(o->sources[i], o->max_torrent_bytes, error, sizeof error);
@@ -246,14 +249,14 @@ static void advance(struct supervisor *s)
 		unprepared += d->state == DOWNLOAD_WAITING || d->state == DOWNLOAD_INSPECTING;
 		download_advance(d);
 	}
-	if (unprepared && o->command != COMMAND_SHOW)
+	if (unprepared && o->command != COMMAND_SHOW && o->command != COMMAND_CREATE)
 		return;
 	for (i = 0; i < o->source_count; i++)
 		if (s->downloads[i].state == DOWNLOAD_PREPARED) {
 			download_start(&s->downloads[i]);
 			download_advance(&s->downloads[i]);
 		}
-	/* While the others raise theirs: they hear GO after it.  inspect has heard it, unless this is `show`. */
+	/* While the others raise theirs: they hear GO after it.  inspect has heard it, unless this is `show`; create has not. */
 	if (!s->x.locked) {
 		lock(s);
 		for (i = 0; i < o->source_count; i++)
@@ -316,14 +319,15 @@ static void draw(struct supervisor *s)
 static int wait_ms(struct supervisor *s)
 {
 	uint64_t next = UINT64_MAX, now = s->x.now_ms;
-	bool up = false;
+	struct screen_row row;
+	bool drawn = false;
 	uint32_t i;
 
 	for (i = 0; i < s->x.o->source_count; i++) {
 		next = min_u64(next, download_timers(&s->downloads[i]));
-		up |= download_is_up(&s->downloads[i]);
+		drawn |= download_row(&s->downloads[i], &row);
 	}
-	if (up)
+	if (drawn)
 		next = min_u64(next, screen_due());
 	return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)min_u64(next - now, 60000);
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""demo.py BUILD - the main job, on a swarm of its own: a tracker and three real seeders (libtorrent) on loopback.
+"""demo.py BUILD - the main job, on a swarm of its own: a tracker, and bulkhead on both sides, on loopback.
 
-Makes a random payload and a torrent of it, shows the torrent, downloads it through all the walls, and compares every
-file by SHA-256.  Exits with 0 only when all are equal.  Runs in a network namespace of its own where the system gives
-one, otherwise on the machine's loopback; DHT, local discovery, port forwarding and uTP are off.
+Makes a random payload, has bulkhead create a torrent of it, seed it three times over, show it and get it, each through
+all its walls, and compares every file by SHA-256.  Exits with 0 only when all are equal and all ended well.  Runs in a
+network namespace of its own where the system gives one, otherwise on the machine's loopback.
 """
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,9 @@ import seeders  # noqa: E402
 from payload import File, Payload  # noqa: E402
 
 MIB = 1 << 20
-RATE = 8 * MIB  # of each seeder, so that there is something to see
+SEEDS = 3
+RATE = "8M"  # of each seed, so that there is something to see
+LOOPBACK = ["--allow-net", "127.0.0.0/8"]  # where nobody is dialled or let in otherwise
 
 
 def title(text):
@@ -51,6 +54,21 @@ def differs(pid, namespace):
         return False
 
 
+def start_seed(bulkhead, work, torrent, n):
+    """Each has an address of its own, as it would have on a network."""
+    return process.start([bulkhead, "seed", "-d", os.path.join(work, "seed"), "--state-dir", os.path.join(work, "state%d" % n), "--bind", seeders.next_address(),
+                          "--max-up", RATE, "--no-progress", *LOOPBACK, torrent])
+
+
+def end_seed(seed):
+    """Ctrl-C; its exit status."""
+    seed.send_signal(signal.SIGINT)
+    try:
+        return seed.wait(10)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def demo(bulkhead, work):
     title("the payload: 64 MiB of random bytes, nested, with names that are not ASCII")
     files = [File("Ελλάδα/Ἀκρόπολις %d.jpg" % i, 3 * MIB + i * 1001) for i in range(6)]
@@ -58,20 +76,25 @@ def demo(bulkhead, work):
     p = Payload(os.path.join(work, "seed"), "bulkhead demo", files, piece_length=256 << 10)
     print("%d bytes in %d files, %d pieces" % (p.length, len(p.files), p.pieces))
 
-    title("the swarm: a tracker and three libtorrent seeders of 8 MiB/s each, on loopback")
-    swarm = [seeders.libtorrent(p, rate=RATE) for _ in range(3)]
-    tracker = seeders.Tracker(swarm)
-    p.write_torrent([tracker.url], extra={"comment": "made by make demo"})
-    print("tracker %s, seeders %s" % (tracker.url, ", ".join("%s:%d" % a for a in swarm)))
+    title("bulkhead create --tracker URL PATH")
+    tracker = seeders.Tracker(learn=True)
+    torrent = os.path.join(work, "demo.torrent")
+    subprocess.run([bulkhead, "create", "--tracker", tracker.url, "--comment", "made by make demo", "-o", torrent, p.root], check=True, timeout=30)
 
     title("bulkhead show")
-    subprocess.run([bulkhead, "show", p.torrent], check=True, timeout=30)
+    subprocess.run([bulkhead, "show", torrent], check=True, timeout=30)
 
-    title("bulkhead get --allow-net 127.0.0.0/8 (the swarm is on loopback, where nothing is dialled otherwise)")
+    title("bulkhead seed --max-up %s %s, %d times (on loopback, where nobody is dialled or let in otherwise)" % (RATE, " ".join(LOOPBACK), SEEDS))
+    seeds = [start_seed(bulkhead, work, torrent, n) for n in range(SEEDS)]
+    for n, s in enumerate(seeds):
+        process.wait_for(lambda: len(tracker.peers) > n, 30, "a seed announces itself", s)
+    print("tracker %s, seeds %s" % (tracker.url, ", ".join("%s:%d" % a for a in tracker.peers)))
+
+    title("bulkhead get %s" % " ".join(LOOPBACK))
     out = os.path.join(work, "out")
     os.mkdir(out)
     start = time.monotonic()
-    get = subprocess.Popen([bulkhead, "get", "-d", out, "--state-dir", os.path.join(work, "state"), "--allow-net", "127.0.0.0/8", "--timeout", "20", p.torrent])
+    get = subprocess.Popen([bulkhead, "get", "-d", out, "--state-dir", os.path.join(work, "state"), *LOOPBACK, "--timeout", "20", torrent])
     rows = []
     try:
         while get.poll() is None and time.monotonic() - start < 60:
@@ -88,6 +111,11 @@ def demo(bulkhead, work):
     title("the processes of that download")
     print("\n".join(rows))
 
+    title("what the seeds said until Ctrl-C")
+    ends = [end_seed(s) for s in seeds]
+    for s, status_of_seed in zip(seeds, ends):
+        print("%s (status %s)" % (process.read_log(s).strip(), status_of_seed))
+
     title("the result")
     wrong = p.differences(out)
     for path in sorted(p.expected):
@@ -95,7 +123,7 @@ def demo(bulkhead, work):
     print("tracker was told: %s" % ", ".join(e or "(regular)" for e in tracker.events()))
     tracker.close()
     print("status %d after %.1f s; %s" % (status, seconds, "; ".join(wrong[:5]) or "SHA-256 of all %d files is equal" % len(p.expected)))
-    return status == 0 and not wrong
+    return status == 0 and not wrong and ends == [0] * SEEDS
 
 
 def main():

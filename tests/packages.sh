@@ -2,7 +2,7 @@
 # packages.sh LIST - the one place that says which Debian packages bulkhead needs.
 #
 #	build   to compile it
-#	demo    build, and what the demo's embedded swarm needs
+#	demo    build, and what runs the demo
 #	test    demo, and what make check, check-san, fuzz and the continuous build need
 #
 # Installs what is missing, as root; as anybody else it says what to install and fails unless all is there.
@@ -14,8 +14,8 @@
 set -eu
 
 build='gcc libc6-dev make pkg-config libcurl4-openssl-dev libssl-dev libseccomp-dev ca-certificates'
-demo="$build python3 python3-libtorrent"
-test="$demo libcmocka-dev clang libclang-rt-14-dev python3-pytest transmission-daemon aria2 opentracker openssl python3-cryptography iproute2 util-linux procps"
+demo="$build python3"
+test="$demo python3-libtorrent libcmocka-dev clang libclang-rt-14-dev python3-pytest transmission-daemon aria2 opentracker openssl python3-cryptography iproute2 util-linux procps mktorrent"
 
 list() {
 	case $1 in

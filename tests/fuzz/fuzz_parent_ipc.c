@@ -4,7 +4,8 @@
  * Input: role, child state, download state, screen mode; then packets: type,
  * count, and their messages (cut short: zeros); type 255: a length and raw
  * bytes.  Beside memory safety one property is checked: whatever is sent, only
- * printable UTF-8 and newlines are written to the streams.
+ * printable UTF-8 and newlines are written to the streams.  create's last
+ * answer is also acted upon, as after its end; its dictionary is empty.
  */
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -17,9 +18,12 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #include "../../parent/screen.c"
 #undef stream_put
 #include "../../parent/child.c"
+#include "../../parent/creating.c"
 #include "../../parent/download.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
+#include "../../parent/newfile.c"
+#include "../../parent/outer.c"
 #include "../../parent/output.c"
 #include "../../parent/peers.c"
 #include "../../parent/state.c"
@@ -34,6 +38,18 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 	(void)most;
 	if (text_good_prefix(bytes, length) != length)
 		abort();
+}
+
+/* Of the command line, which is no part of this. */
+bool options_is_name(const char *name)
+{
+	return *name;
+}
+size_t options_next_url(const char **list, const char **url)
+{
+	*url = *list;
+	*list += strlen(*list);
+	return (size_t)(*list - *url);
 }
 
 /* The launcher is no part of this: its answers are not hostile. */
@@ -57,9 +73,9 @@ int launcher_unused_ids(uint32_t *ids, size_t n)
 	(void)ids, (void)n;
 	return -1;
 }
-int idmap_directory(int dir, uint32_t id)
+int idmap_directory(int dir, uint32_t id, bool below)
 {
-	(void)dir, (void)id;
+	(void)dir, (void)id, (void)below;
 	return -1;
 }
 
@@ -163,6 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(d.out.part, "name.part", 10);
 	c = &d.child[ROLE_INSPECT + data[0] % (ROLE_COUNT - ROLE_INSPECT)];
 	channel_init(&c->control, ends[0], CONTROL_EPOCH, true, role_name(c->role));
+	o.command = c->role == ROLE_CREATE ? COMMAND_CREATE : COMMAND_GET;
+	o.max_torrent_bytes = 1 << 20;
 	c->state = CHILD_HELLO + data[1] % (CHILD_DYING - CHILD_HELLO + 1);
 	while (size - at >= 2) {
 		at += send_packet_of(ends[1], data + at, size - at);
@@ -170,6 +188,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		download_advance(&d);
 		x.now_ms += 300; /* tables of peers are shown */
 		(void)download_timers(&d);
+	}
+	if (c->role == ROLE_CREATE) {
+		struct screen_row row;
+
+		(void)download_row(&d, &row);
+		creating_end(&d);
 	}
 	download_close(&d);
 	close(ends[1]);

@@ -34,7 +34,8 @@
 #define D (1u << ROLE_DIALER)
 #define N (1u << ROLE_NETPROC)
 #define K (1u << ROLE_DISKPROC)
-#define ALL (I | R | D | N | K)
+#define C (1u << ROLE_CREATE)
+#define ALL (I | R | D | N | K | C)
 #define P (1u << ROLE_PARENT) /* behind its walls: what run_probe does in a child of its own */
 
 struct probe probe = { .tcp = -1, .udp = -1, .channel = -1, .root = -1, .file = -1, .memory = -1 };
@@ -534,6 +535,16 @@ TRY(read_waiting, read_vector(0))
 TRY(read_polling, read_vector(RWF_NOWAIT | RWF_HIPRI))
 /* Not every file system knows what it would have to wait for. */
 TRY(may_read_cached, read_vector(RWF_NOWAIT) >= 0 || errno == EAGAIN || errno == EOPNOTSUPP ? 0 : -1)
+AT(may_open_to_read, "existing", O_RDONLY | NF | O_NONBLOCK | O_CLOEXEC, 0)
+static long may_list(void)
+{
+	char entries[4096], text[4];
+	int fd = (int)syscall(SYS_openat, probe.root, "existing", O_RDONLY | NF | O_CLOEXEC, 0);
+
+	if (fd < 0 || pread(fd, text, 4, 0) != 4 || memcmp(text, "text", 4))
+		return -1;
+	return syscall(SYS_getdents64, probe.root, entries, sizeof entries) > 0 ? 0 : -1;
+}
 
 /* ---- what everybody must be able to do ---- */
 static long may_allocate(void)
@@ -645,18 +656,19 @@ const struct attempt attempts[] = {
 	REFUSED(N | K, other_map_over), REFUSED(N | K, other_writable), REFUSED(N | K, other_write_call), REFUSED(N | K, other_pwrite),
 	REFUSED(N | K, other_seals), REFUSED(N | K, other_reopen), ALLOWED(N | K, other_read), ALLOWED(N | K, may_map_slots),
 	/* sockets */
-	REFUSED(I | N | K | P, socket_tcp), REFUSED(I | N | K | P, socket_tcp6), REFUSED((ALL & ~R) | P, socket_udp), REFUSED(ALL | P, socket_raw),
+	REFUSED(I | N | K | C | P, socket_tcp), REFUSED(I | N | K | C | P, socket_tcp6), REFUSED((ALL & ~R) | P, socket_udp),
+	REFUSED(ALL | P, socket_raw),
 	REFUSED((ALL & ~R) | P, socket_unix), REFUSED((ALL & ~R) | P, socket_netlink), REFUSED(ALL | P, socket_packet), REFUSED(ALL | P, socket_alg),
 	REFUSED(ALL | P, socket_vsock), REFUSED(ALL | P, socket_can), REFUSED(ALL | P, socket_high), REFUSED(ALL | P, socket_unix_high),
 	REFUSED(ALL | P, socket_audit), REFUSED(ALL & ~R, socket_mptcp), REFUSED(ALL & ~R, socket_sctp), REFUSED(ALL | P, socket_pair),
-	REFUSED(I | N | K, connect_udp), REFUSED(ALL | P, connect_control), REFUSED(I | N | K, bind_it), REFUSED(ALL | P, listen_it),
+	REFUSED(I | N | K | C, connect_udp), REFUSED(ALL | P, connect_control), REFUSED(I | N | K | C, bind_it), REFUSED(ALL | P, listen_it),
 	REFUSED(ALL | P, accept_it), REFUSED(ALL | P, accept_inherited), REFUSED(ALL | P, accept_blocking), REFUSED(ALL | P, listen_anew),
 #ifdef SYS_accept
 	REFUSED(ALL | P, accept_old),
 #endif
 	{ "accept_as_dialer", (ALL & ~D) | P, D, accept_as_dialer },
-	REFUSED(I | N | K | P, send_to), REFUSED(I | N | K, send_to_length), REFUSED(I | N | K, send_message),
-	REFUSED(ALL & ~R, send_messages), REFUSED(I | N | K, send_descriptor), REFUSED(N | D, routing_header), REFUSED(N | D, source_route),
+	REFUSED(I | N | K | C | P, send_to), REFUSED(I | N | K | C, send_to_length), REFUSED(I | N | K | C, send_message),
+	REFUSED(ALL & ~R, send_messages), REFUSED(I | N | K | C, send_descriptor), REFUSED(N | D, routing_header), REFUSED(N | D, source_route),
 	REFUSED(N | D, source_route_high), REFUSED(N, bind_to_device), REFUSED(N | D, set_mark), REFUSED(N | D, attach_filter),
 	REFUSED(N | D, upper_protocol), REFUSED(N | D, repair), REFUSED(N | D, fast_open), REFUSED(N | D, packet_info),
 	REFUSED(ALL | P, unix_abstract), ALLOWED(N | D, no_delay), ALLOWED(N | D, send_plain),
@@ -671,18 +683,29 @@ const struct attempt attempts[] = {
 #ifdef __x86_64__
 	REFUSED(ALL | P, int80), REFUSED(ALL | P, x32), REFUSED(ALL | P, x32_high),
 #endif
-	/* diskproc's directory */
-	REFUSED(K | P, up_secret), REFUSED(K | P, up_far), REFUSED(K | P, up_create), REFUSED(K | P, absolute), REFUSED(K | P, link_last), REFUSED(K | P, link_followed),
-	REFUSED(K | P, link_middle), REFUSED(K | P, set_id), REFUSED(K | P, executable), REFUSED(K | P, world_writable), REFUSED(K | P, truncating),
-	REFUSED(K | P, create_following), REFUSED(K | P, unnamed), REFUSED(K | P, path_only), REFUSED(K | P, async_open), REFUSED(K | P, cwd_open),
-	REFUSED(K | P, cwd_open_wide), REFUSED(K | P, cwd_open_odd), REFUSED(K | P, root_open2), REFUSED(K, root_stat), REFUSED(K | P, root_statx),
-	REFUSED(K | P, root_link), REFUSED(K | P, root_link_fd), REFUSED(K | P, root_symlink), REFUSED(K, root_rename), REFUSED(K | P, root_unlink),
-	REFUSED(K | P, root_chmod), REFUSED(K | P, file_chmod), REFUSED(K | P, file_chown), REFUSED(K | P, file_attribute), REFUSED(K | P, file_ioctl),
-	REFUSED(K | P, file_exec), REFUSED(K | P, file_lease), REFUSED(K | P, root_mknod), REFUSED(K | P, root_mkdir_sticky), REFUSED(K, root_mkdir_open),
-	REFUSED(K | P, root_chdir), { "may_create", P, K, may_create }, { "may_open", P, K, may_open }, ALLOWED(K, may_mkdir), ALLOWED(K, may_nest),
-	ALLOWED(K, may_write), ALLOWED(K, may_read_files), ALLOWED(K, may_read_cached), REFUSED(K, read_waiting), REFUSED(K, read_polling),
+	/* the directory of diskproc and create */
+	REFUSED(K | C | P, up_secret), REFUSED(K | C | P, up_far), REFUSED(K | C | P, up_create), REFUSED(K | C | P, absolute),
+	REFUSED(K | C | P, link_last), REFUSED(K | C | P, link_followed),
+	REFUSED(K | C | P, link_middle), REFUSED(K | C | P, set_id), REFUSED(K | C | P, executable), REFUSED(K | C | P, world_writable),
+	REFUSED(K | C | P, truncating),
+	REFUSED(K | C | P, create_following), REFUSED(K | C | P, unnamed), REFUSED(K | C | P, path_only), REFUSED(K | C | P, async_open),
+	REFUSED(K | C | P, cwd_open),
+	REFUSED(K | C | P, cwd_open_wide), REFUSED(K | C | P, cwd_open_odd), REFUSED(K | C | P, root_open2), REFUSED(K | C, root_stat),
+	REFUSED(K | C | P, root_statx),
+	REFUSED(K | C | P, root_link), REFUSED(K | C | P, root_link_fd), REFUSED(K | C | P, root_symlink), REFUSED(K | C, root_rename),
+	REFUSED(K | C | P, root_unlink),
+	REFUSED(K | C | P, root_chmod), REFUSED(K | C | P, file_chmod), REFUSED(K | C | P, file_chown),
+	REFUSED(K | C | P, file_attribute), REFUSED(K | C | P, file_ioctl),
+	REFUSED(K | C | P, file_exec), REFUSED(K | C | P, file_lease), REFUSED(K | C | P, root_mknod),
+	REFUSED(K | C | P, root_mkdir_sticky), REFUSED(K | C, root_mkdir_open),
+	REFUSED(K | C | P, root_chdir), { "may_create", P | C, K, may_create }, { "may_open", P | C, K, may_open },
+	{ "may_mkdir", C, K, may_mkdir }, { "may_nest", C, K, may_nest }, { "may_write", C, K, may_write },
+	{ "may_list", K, C, may_list }, ALLOWED(K | C, may_open_to_read),
+	{ "may_read_files", C, K, may_read_files }, { "may_read_cached", C, K, may_read_cached }, REFUSED(K | C, read_waiting),
+	REFUSED(K | C, read_polling),
 	/* what must work */
-	ALLOWED(ALL | P, may_allocate), ALLOWED(ALL | P, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv), ALLOWED(I, may_fill),
+	ALLOWED(ALL | P, may_allocate), ALLOWED(ALL | P, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv),
+	ALLOWED(I | C, may_fill),
 	ALLOWED(D, may_dial), ALLOWED(R, may_resolve), ALLOWED(P, may_rename),
 	REFUSED(P, rename_over), REFUSED(P, rename_exchange), ALLOWED(P, may_reap),
 };

@@ -40,6 +40,7 @@ static void take_memory(struct compartment *c)
 		probe.other_slots = s.base;
 		break;
 	case ROLE_INSPECT:
+	case ROLE_CREATE:
 		probe.memory = compartment_take(c, SETUP_FORM);
 		break;
 	default:
@@ -68,7 +69,7 @@ int main(void)
 	}
 	if (PROBE_ROLE == ROLE_RESOLVER)
 		probe.channel = c.fds[SETUP_RESOLVE];
-	if (PROBE_ROLE == ROLE_DISKPROC) {
+	if (PROBE_ROLE == ROLE_DISKPROC || PROBE_ROLE == ROLE_CREATE) {
 		probe.root = c.fds[SETUP_ROOT];
 		probe.file = c.fds[SETUP_FILE];
 		compartment_landlock(&c, probe.root);

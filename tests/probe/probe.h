@@ -27,8 +27,8 @@ struct probe {
 	int tcp;              /* connected to a listener on loopback, passed in */
 	int udp;              /* connected, passed in */
 	int channel;          /* SOCK_SEQPACKET to the runner */
-	int root, file;       /* diskproc */
-	int memory;           /* a memory file: netproc's and diskproc's own slots; what inspect fills */
+	int root, file;       /* diskproc, create */
+	int memory;           /* a memory file: netproc's and diskproc's own slots; what inspect or create fills */
 	uint8_t *slots;       /* mapped */
 	size_t slots_bytes;
 	int other_memory;     /* netproc, diskproc: the slots that they may only read */

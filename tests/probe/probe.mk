@@ -1,6 +1,6 @@
 # The probe: one program for each role, and its runner; tests/probe/test_probe.py drives them.
 
-PROBE_ROLES := inspect resolver dialer netproc diskproc
+PROBE_ROLES := inspect resolver dialer netproc diskproc create
 PROBES := $(PROBE_ROLES:%=$(BUILD)/tests/probe/probe-%)
 PROBE_FLAGS = $(filter-out -Wmissing-prototypes,$(ALL_CFLAGS)) -Itests/probe
 
@@ -24,7 +24,7 @@ $(BUILD)/tests/probe/without: tests/probe/without.c
 $(BUILD)/tests/probe/glass/probe-netproc: tests/probe/probe.c tests/probe/attempts.c $(IPC) $(wildcard ipc/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(PROBE_FLAGS)) -DSANDBOX_WIDE -DPROBE_ROLE=ROLE_NETPROC $(LINK) -o $@ $(filter %.c,$^) -lseccomp
-	for r in inspect resolver dialer diskproc; do ln -sf probe-netproc $(@D)/probe-$$r; done
+	for r in inspect resolver dialer diskproc create; do ln -sf probe-netproc $(@D)/probe-$$r; done
 
 -include $(wildcard $(BUILD)/tests/probe/*.d)
 

@@ -42,7 +42,7 @@ struct run {
 	pid_t sibling;
 	int tcp, udp, abstract;
 	char base[64];
-	int root; /* the directory below base that diskproc gets */
+	int root; /* the directory below base that diskproc or create gets */
 	struct slots slots;
 	uint32_t walls; /* of the last start */
 	uint32_t fd_count;
@@ -156,7 +156,7 @@ static void make_folder(struct run *r)
 	close(base);
 }
 
-/* The folder as this start of diskproc gets it: what an earlier attempt may have made is gone. */
+/* The folder as this start of diskproc or create gets it: what an earlier attempt may have made is gone. */
 static void tidy_folder(const struct run *r)
 {
 	static const char *const files[] = { "made", "outer/inner", "set-id", "executable", "world", "following", "second", "sym", "other", "fifo", "up" };
@@ -220,7 +220,7 @@ static void send_setup(struct run *r, struct channel *c, int far_end, int slots_
 		break;
 	default:
 		tidy_folder(r);
-		fd = r->uid >= 0 ? idmap_directory(r->root, (uint32_t)r->uid) : -1;
+		fd = r->uid >= 0 ? idmap_directory(r->root, (uint32_t)r->uid, r->role == ROLE_CREATE) : -1;
 		if (fd < 0) {
 			/* Where the directory cannot be mapped, the role is its owner. */
 			if (r->uid >= 0 && (fchown(r->root, (uid_t)r->uid, (gid_t)r->uid) < 0 ||
@@ -230,10 +230,16 @@ static void send_setup(struct run *r, struct channel *c, int far_end, int slots_
 		}
 		send_fd(c, SETUP_ROOT, fd);
 		close(fd);
-		fd = openat(r->root, "existing", O_RDWR | O_CLOEXEC);
+		fd = openat(r->root, "existing", (r->role == ROLE_CREATE ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 		send_fd(c, SETUP_FILE, fd);
 		close(fd);
-		send_fd(c, SETUP_SLOTS, slots_fd);
+		if (r->role == ROLE_DISKPROC) {
+			send_fd(c, SETUP_SLOTS, slots_fd);
+			break;
+		}
+		fd = memfd_create("form", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		send_fd(c, SETUP_FORM, fd);
+		close(fd);
 		break;
 	}
 	if (channel_push(c, MSG_SETUP_END, &end) < 0 || channel_flush(c) != 0)

@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 FOLDER = Path(os.environ.get("PROBE_FOLDER", HERE.parent.parent / "build/tests/probe")).resolve()
-ROLES = ["inspect", "resolver", "dialer", "netproc", "diskproc", "parent"]
+ROLES = ["inspect", "resolver", "dialer", "netproc", "diskproc", "create", "parent"]
 ROOT = os.geteuid() == 0
 USERS = ["root", "user"] if ROOT else ["user"]
 USER_ID = "61473"  # in no passwd
@@ -80,7 +80,7 @@ def test_attacks_are_named_to_the_parent(folder, role, user):
 @pytest.mark.parametrize("role", ROLES)
 def test_without_landlock_who_has_files_does_not_start(folder, role, user):
     done, attempts, walls = run(folder, role, user, ["landlock"])
-    if role in ("resolver", "diskproc", "parent"):
+    if role in ("resolver", "diskproc", "create", "parent"):
         assert done.returncode == 1
         assert {a["by"] for a in attempts} == {"exit 6"}
         assert not any(a["worked"] for a in attempts)

@@ -180,9 +180,12 @@ class Authority:
 
 
 class Tracker:
-    """An honest tracker that remembers what it was told: announces is a list of {parameter: bytes}."""
+    """An honest tracker that remembers what it was told: announces is a list of {parameter: bytes}.
 
-    def __init__(self, peers=(), address="127.0.0.1", certificate=None, compact=True):
+    It names the same peers to everybody; with learn also those that have announced to it that they have everything.
+    """
+
+    def __init__(self, peers=(), address="127.0.0.1", certificate=None, compact=True, learn=False):
         self.peers, self.compact, self.announces, self.cond = list(peers), compact, [], threading.Condition()
         self.extra, self.stuck_on, self.closing = {}, None, threading.Event()  # more keys; the event that is never answered
         outer = self
@@ -195,6 +198,9 @@ class Tracker:
                 q = {k: v.encode("latin-1") for k, v in urllib.parse.parse_qsl(u.query, encoding="latin-1", keep_blank_values=True)}
                 with outer.cond:
                     outer.announces.append(q)
+                    peer = (self.client_address[0], int(q.get("port", 0)))
+                    if learn and q.get("left") == b"0" and q.get("event") != b"stopped" and peer not in outer.peers:
+                        outer.peers.append(peer)
                     outer.cond.notify_all()
                 if outer.stuck_on and q.get("event") == outer.stuck_on:
                     outer.closing.wait(60)

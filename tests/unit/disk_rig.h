@@ -20,7 +20,6 @@
 #include "../../diskproc/gather.c"
 #include "../../diskproc/layout.c"
 #include "../../diskproc/place.c"
-#include "../../diskproc/pool.c"
 #include "../../diskproc/reader.c"
 #include "../../diskproc/run.c"
 #include "../../diskproc/siphash.c"

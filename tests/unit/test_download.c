@@ -20,10 +20,13 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/stream.c"
 #undef write
 #include "../../parent/child.c"
+#include "../../parent/creating.c"
 #include "../../parent/download.c"
 #include "../../parent/feed.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
+#include "../../parent/newfile.c"
+#include "../../parent/outer.c"
 #include "../../parent/output.c"
 #include "../../parent/peers.c"
 #include "../../parent/state.c"
@@ -44,6 +47,18 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length)
 		said[used + length] = 0;
 	}
 	return (ssize_t)length;
+}
+
+/* Of the command line, which is no part of this. */
+bool options_is_name(const char *name)
+{
+	return *name;
+}
+size_t options_next_url(const char **list, const char **url)
+{
+	*url = *list;
+	*list += strlen(*list);
+	return (size_t)(*list - *url);
 }
 
 /* ---- the launcher */
@@ -85,9 +100,9 @@ int launcher_unused_ids(uint32_t *ids, size_t n)
 	(void)ids, (void)n;
 	return -1;
 }
-int idmap_directory(int dir, uint32_t id)
+int idmap_directory(int dir, uint32_t id, bool below)
 {
-	(void)dir, (void)id;
+	(void)dir, (void)id, (void)below;
 	errno = EINVAL;
 	return -1;
 }
@@ -610,7 +625,7 @@ static void test_an_accusation_of_who_is_no_neighbour_ends_the_accuser(void **st
 		say_accuse(all[i].from, (enum role)all[i].whom, d.edge[EDGE_DISK].epoch, "a lie");
 		assert_non_null(strstr(said, "broke its contract: ACCUSE"));
 		for (k = 0; k < ROLE_COUNT; k++)
-			assert_int_equal(sides[k].starts, k < ROLE_RESOLVER ? 0 :
+			assert_int_equal(sides[k].starts, k < ROLE_RESOLVER || k == ROLE_CREATE ? 0 :
 							  k == (uint32_t)all[i].from || (k == ROLE_NETPROC && all[i].from == ROLE_DIALER) ? 2 : 1);
 		assert_int_equal(end(state), 0);
 	}
@@ -1193,12 +1208,149 @@ static void test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_
 	assert_non_null(strstr(said, "warning: source: nobody to download from: the torrent names no HTTP tracker, and there is no --peer; what is there"));
 }
 
+/* ---- create */
+
+static char made[64];
+
+/* create is up and has heard GO; its file is to be `made`. */
+static void run_create(void)
+{
+	static struct options co;
+	char error[600];
+
+	co = (struct options){ .command = COMMAND_CREATE, .source_count = 1, .max_torrent_bytes = 1000, .date = -1, .anonymous = true };
+	x.o = &co;
+	snprintf(made, sizeof made, "/tmp/bulkhead-made-%d.torrent", (int)getpid());
+	(void)unlink(made);
+	co.output = made;
+	close(d.form);
+	d.form = memfd_create("info", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	d.mapped = false;
+	d.creating.shared = open("/dev/null", O_RDONLY);
+	d.creating.single = true;
+	memcpy(d.creating.name, "name", 5);
+	assert_int_equal(newfile_open(&d.creating.out, made, false, error, sizeof error), 0);
+	d.state = DOWNLOAD_WAITING;
+	download_inspect(&d, false);
+	turns();
+	hello(ROLE_CREATE);
+	assert_true(was_passed(ROLE_CREATE, SETUP_FORM) && was_passed(ROLE_CREATE, SETUP_FILE) && !was_passed(ROLE_CREATE, SETUP_ROOT));
+	ready_with(ROLE_CREATE, 7, 127);
+	assert_true(sides[ROLE_CREATE].go);
+}
+
+static int end_create(void **state)
+{
+	(void)unlink(made);
+	x.o = &o;
+	return end(state);
+}
+
+static void test_the_dictionary_is_put_into_its_torrent_unread(void **state)
+{
+	struct msg_create_progress p = { .hashed_bytes = 5, .total_bytes = 10 };
+	struct msg_created m = { .status = CREATE_OK, .info_bytes = 5, .info_hash = { 0xab } };
+	struct screen_row row;
+	char got[64] = "";
+	int fd;
+
+	(void)state;
+	run_create();
+	assert_false(download_row(&d, &row));
+	tell(ROLE_CREATE, MSG_CREATE_PROGRESS, &p);
+	assert_true(download_row(&d, &row));
+	assert_int_equal(row.done, 5);
+	assert_int_equal(write(d.form, "wha\0?", 5), 5);
+	tell(ROLE_CREATE, MSG_CREATED, &m);
+	assert_int_equal(access(made, F_OK), -1);
+	die(ROLE_CREATE);
+	assert_int_equal(d.status, STATUS_COMPLETE);
+	assert_int_equal(d.state, DOWNLOAD_ENDED);
+	fd = open(made, O_RDONLY);
+	assert_int_equal(read(fd, got, sizeof got), 13);
+	close(fd);
+	assert_memory_equal(got, "d4:infowha\0?e", 13);
+	assert_non_null(strstr(said, "ab00000000000000000000000000000000000000  /tmp/bulkhead-made-"));
+}
+
+static void test_an_answer_that_create_cannot_give_breaks_its_contract(void **state)
+{
+	static const struct msg_created bad[] = {
+		{ .status = CREATE_INTERNAL + 1 },
+		{ .status = CREATE_REFUSED, .length = sizeof bad[0].text + 1 },
+		{ .status = CREATE_OK, .info_bytes = 1001 },
+	};
+	struct msg_create_progress p = { .hashed_bytes = 11, .total_bytes = 10 };
+	size_t i;
+
+	for (i = 0; i <= ARRAY_LEN(bad); i++) {
+		assert_int_equal(begin(state), 0);
+		run_create();
+		if (i < ARRAY_LEN(bad))
+			tell(ROLE_CREATE, MSG_CREATED, &bad[i]);
+		else
+			tell(ROLE_CREATE, MSG_CREATE_PROGRESS, &p);
+		turns();
+		assert_int_equal(d.status, STATUS_DIED);
+		assert_non_null(strstr(said, "create broke its contract"));
+		assert_int_equal(end(state), 0);
+		assert_int_equal(access(made, F_OK), -1);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_a_dictionary_of_another_size_makes_no_torrent(void **state)
+{
+	static const uint64_t sizes[] = { 0, 4, 6 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct msg_created m = { .status = CREATE_OK, .info_bytes = sizes[i] };
+
+		assert_int_equal(begin(state), 0);
+		run_create();
+		assert_int_equal(write(d.form, "d1:ae", 5), 5);
+		tell(ROLE_CREATE, MSG_CREATED, &m);
+		die(ROLE_CREATE);
+		assert_int_equal(d.status, STATUS_FAILED);
+		assert_int_equal(end(state), 0);
+		assert_int_equal(access(made, F_OK), -1);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_why_there_is_no_torrent_is_told_escaped(void **state)
+{
+	struct msg_created m = { .status = CREATE_STORAGE, .error = ENOENT, .length = 6, .text = "x\x1b[2Jy" };
+
+	(void)state;
+	run_create();
+	tell(ROLE_CREATE, MSG_CREATED, &m);
+	die(ROLE_CREATE);
+	assert_int_equal(d.status, STATUS_STORAGE);
+	assert_non_null(strstr(said, "x\\x1b[2Jy: No such file"));
+}
+
+static void test_a_create_that_dies_makes_no_torrent(void **state)
+{
+	(void)state;
+	run_create();
+	die(ROLE_CREATE);
+	assert_int_equal(d.status, STATUS_DIED);
+	assert_int_equal(sides[ROLE_CREATE].starts, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_two_files_that_are_one_are_both_named, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_name_is_said, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_storage_error_of_no_file_breaks_the_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_dictionary_is_put_into_its_torrent_unread, begin, end_create),
+		cmocka_unit_test_setup_teardown(test_an_answer_that_create_cannot_give_breaks_its_contract, begin, end_create),
+		cmocka_unit_test_setup_teardown(test_a_dictionary_of_another_size_makes_no_torrent, begin, end_create),
+		cmocka_unit_test_setup_teardown(test_why_there_is_no_torrent_is_told_escaped, begin, end_create),
+		cmocka_unit_test_setup_teardown(test_a_create_that_dies_makes_no_torrent, begin, end_create),
 		cmocka_unit_test_setup_teardown(test_a_new_netproc_brings_diskproc_its_channel_and_then_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_netproc_dies_while_diskproc_has_its_channel_and_not_yet_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots, begin, end),

@@ -356,7 +356,7 @@ static void test_a_mapped_directory_keeps_its_owner(void **state)
 	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(fchown(dir, 1234, 1235), 0);
 	assert_int_equal(launcher_unused_ids(&id, 1), 0);
-	mapped = idmap_directory(dir, id);
+	mapped = idmap_directory(dir, id, false);
 	if (mapped < 0) {
 		close(dir);
 		rmdir(folder);

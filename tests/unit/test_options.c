@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../../parent/options.c"
+#include "../../parent/outer.c"
 
 #define MAX_WORDS 80
 
@@ -286,9 +287,129 @@ static void test_ports_to_listen_on(void **state)
 	assert_true(others > 0);
 }
 
+static void test_options_of_create_are_taken_with_their_values(void **state)
+{
+	struct options o;
+
+	(void)state;
+	unsetenv("SOURCE_DATE_EPOCH");
+	accepts(&o, "create -o out.torrent -p 256k -t http://a/b,udp://c:1 --tracker=https://d/ -w https://e/f -c hello --source S --name n "
+		    "--private --no-date --threads 16 --json --no-progress --max-files 3 --max-pieces 4 --max-torrent-size 1M --allow-weak -q dir/");
+	assert_int_equal(o.command, COMMAND_CREATE);
+	assert_int_equal(o.source_count, 1);
+	assert_string_equal(o.sources[0], "dir/");
+	assert_string_equal(o.output, "out.torrent");
+	assert_int_equal(o.piece_length, 256 << 10);
+	assert_int_equal(o.tier_count, 2);
+	assert_string_equal(o.tiers[1], "https://d/");
+	assert_int_equal(o.webseed_count, 1);
+	assert_string_equal(o.comment, "hello");
+	assert_string_equal(o.source_text, "S");
+	assert_string_equal(o.name, "n");
+	assert_true(o.is_private);
+	assert_int_equal(o.date, -1);
+	assert_int_equal(o.threads, 16);
+	accepts(&o, "create x");
+	assert_true(o.date > 1700000000);
+	assert_int_equal(o.piece_length, 0);
+	assert_true(o.threads >= 1 && o.threads <= 16);
+	accepts(&o, "create --anonymous x");
+	assert_int_equal(o.date, -1);
+}
+
+static void test_the_date_of_creation_can_be_told(void **state)
+{
+	struct options o;
+
+	(void)state;
+	setenv("SOURCE_DATE_EPOCH", "86400", 1);
+	accepts(&o, "create x");
+	assert_int_equal(o.date, 86400);
+	setenv("SOURCE_DATE_EPOCH", "-1\x1b", 1);
+	refuses("create x", "SOURCE_DATE_EPOCH: '-1\\x1b'");
+	accepts(&o, "create --no-date x");
+	accepts(&o, "get x"); /* whom it does not concern */
+	unsetenv("SOURCE_DATE_EPOCH");
+}
+
+static void test_bad_values_of_create_are_named_in_one_line(void **state)
+{
+	static const char *const lengths[] = { "16383", "0", "8k", "17k", "96k", "128M", "1G", "x", "-16k" };
+	static const char *const urls[] = { "a",	  "http://",	"ftp://a/",	 "http://a/\x1b",
+					    "http://a/,", ",http://a/", "http://a/,b", "http://a/\xc3\xbc" };
+	char line[400];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(lengths); i++) {
+		snprintf(line, sizeof line, "create -p %s x", lengths[i]);
+		refuses(line, "--piece-length: '");
+	}
+	for (i = 0; i < ARRAY_LEN(urls); i++) {
+		/* One comma at the end is no URL more. */
+		snprintf(line, sizeof line, "create -t %s x", urls[i]);
+		if (strcmp(urls[i], "http://a/,"))
+			refuses(line, "--tracker: '");
+		snprintf(line, sizeof line, "create -w %s x", urls[i]);
+		if (!strchr(urls[i], ','))
+			refuses(line, "--web-seed: '");
+	}
+	refuses("create --name= x", "--name");
+	refuses("create --name=. x", "--name");
+	refuses("create --name=.. x", "--name");
+	refuses("create --name=a/b x", "--name: 'a/b'");
+	refuses("create --name=\xff x", "--name: '\\xff'");
+	refuses("create --comment=\xff x", "--comment: '\\xff'");
+	refuses("create --source= x", "--source");
+	refuses("create --output= x", "--output");
+	refuses("create", "no PATH");
+	refuses("create a b", "one PATH");
+	refuses("create --json -o - x", "both want standard output");
+	refuses("create --peer 1.2.3.4:1 x", "--peer is not an option of create");
+	refuses("create -d x y", "--dir is not an option of create");
+	refuses("get -t http://a/ x", "--tracker is not an option of get");
+	refuses("-o y x", "--output is not an option of get");
+	refuses("show --threads 1 x", "--threads is not an option of show");
+	refuses("seed -o y x", "--output is not an option of seed");
+	refuses("create --seed-ratio 1 x", "--seed-ratio is not an option of create");
+}
+
+static void assert_outer(const char *line, const char *head, const char *tail)
+{
+	struct bencode_out b;
+	struct options o;
+	uint8_t out[1000];
+
+	accepts(&o, line);
+	bencode_out_init(&b, out, sizeof out - 1);
+	outer_put_head(&b, &o);
+	out[b.length] = 0;
+	assert_string_equal((const char *)out, head);
+	bencode_out_init(&b, out, sizeof out - 1);
+	outer_put_tail(&b, &o);
+	out[b.length] = 0;
+	assert_string_equal((const char *)out, tail);
+}
+
+#define BY "10:created by14:bulkhead/" BULKHEAD_VERSION
+
+static void test_what_is_around_the_dictionary_has_its_keys_in_order(void **state)
+{
+	(void)state;
+	setenv("SOURCE_DATE_EPOCH", "1", 1);
+	assert_outer("create --anonymous x", "d4:info", "e");
+	assert_outer("create x", "d" BY "13:creation datei1e4:info", "e");
+	assert_outer("create -t udp://a:1 -c hi --no-date -w http://w/ x", "d8:announce9:udp://a:17:comment2:hi" BY "4:info", "8:url-list9:http://w/e");
+	assert_outer("create -t udp://a:1,udp://b:2 -t udp://c:3 --anonymous -w http://w/ -w http://v/ x",
+		     "d8:announce9:udp://a:113:announce-listll9:udp://a:19:udp://b:2el9:udp://c:3ee4:info", "8:url-listl9:http://w/9:http://v/ee");
+	unsetenv("SOURCE_DATE_EPOCH");
+}
+
 static void test_counts_are_capped(void **state)
 {
-	char line[4096] = "";
+	char line[4096] = "", error[512];
+	struct options o;
+	struct parse p = { .o = &o, .error = error, .room = sizeof error };
 	size_t i, n = 0;
 
 	(void)state;
@@ -296,6 +417,12 @@ static void test_counts_are_capped(void **state)
 		n += (size_t)snprintf(line + n, sizeof line - n, "--peer=1.2.3.4:%zu ", i + 1);
 	snprintf(line + n, sizeof line - n, "x");
 	refuses(line, "more than 64");
+	accepts(&o, "create x");
+	for (i = 0; i < OPTIONS_MAX_URLS; i++)
+		assert_true(take_tier(&p, "udp://a:1") && take_webseed(&p, "http://a/"));
+	assert_false(take_tier(&p, "udp://a:1"));
+	p.bad = false;
+	assert_false(take_webseed(&p, "http://a/"));
 	for (i = 0, n = 0; i < OPTIONS_MAX_SOURCES + 1; i++)
 		n += (size_t)snprintf(line + n, sizeof line - n, "%sx", i ? " " : "");
 	refuses(line, "more than 16");
@@ -341,6 +468,10 @@ int main(void)
 		cmocka_unit_test(test_ratios_have_three_decimals_at_most),
 		cmocka_unit_test(test_bad_values_are_named_in_one_line),
 		cmocka_unit_test(test_ports_to_listen_on),
+		cmocka_unit_test(test_options_of_create_are_taken_with_their_values),
+		cmocka_unit_test(test_the_date_of_creation_can_be_told),
+		cmocka_unit_test(test_bad_values_of_create_are_named_in_one_line),
+		cmocka_unit_test(test_what_is_around_the_dictionary_has_its_keys_in_order),
 		cmocka_unit_test(test_counts_are_capped),
 		cmocka_unit_test(test_sizes_are_whole_and_1024_based),
 		cmocka_unit_test(test_the_worst_status_of_several_sources_counts),

@@ -39,7 +39,7 @@ static int dir;
 static struct output_options options;
 static struct output o;
 static char error[1000];
-static char made[TEMPORARY_NAME];
+static char made[OUTPUT_TEMPORARY_NAME];
 
 static int early_mkdirat(int at, const char *name, mode_t mode)
 {

@@ -88,7 +88,7 @@ static uint32_t ask(enum role role, long call, uint64_t a0, uint64_t a1, uint64_
 #define assert_refused(...) assert_int_not_equal(ask(__VA_ARGS__), ALLOWED)
 #define HIGH (1ull << 32)
 
-static const enum role roles[] = { ROLE_PARENT, ROLE_INSPECT, ROLE_RESOLVER, ROLE_DIALER, ROLE_NETPROC, ROLE_DISKPROC };
+static const enum role roles[] = { ROLE_PARENT, ROLE_INSPECT, ROLE_RESOLVER, ROLE_DIALER, ROLE_NETPROC, ROLE_DISKPROC, ROLE_CREATE };
 
 static void test_every_row_has_a_reason_and_a_role(void **state)
 {
@@ -269,6 +269,35 @@ static void test_diskproc_opens_only_below_a_descriptor_and_follows_nothing(void
 	assert_refused(ROLE_DISKPROC, SYS_newfstatat, 4, 1, 1, AT_EMPTY_PATH, 0, 0);
 }
 
+static void test_create_only_reads_below_its_root(void **state)
+{
+	const uint64_t cwd = (uint64_t)(int64_t)AT_FDCWD, ok = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	static const long never[] = { SYS_pwrite64, SYS_pwritev, SYS_ftruncate, SYS_mkdirat, SYS_unlinkat, SYS_renameat2, SYS_linkat,
+				      SYS_symlinkat, SYS_fchmod, SYS_fchmodat, SYS_newfstatat, SYS_readlinkat, SYS_openat2, SYS_socket, SYS_connect,
+				      SYS_sendto, SYS_sendmsg, SYS_kill, SYS_fsetxattr, SYS_memfd_create };
+	size_t i;
+
+	(void)state;
+	assert_allowed(ROLE_CREATE, SYS_openat, 4, 1, ok, 0, 0, 0);
+	assert_allowed(ROLE_CREATE, SYS_openat, 4, 1, ok | O_DIRECTORY, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, cwd, 1, ok, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, cwd & 0xffffffff, 1, ok, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok & ~(uint64_t)O_NOFOLLOW, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | O_WRONLY, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | O_RDWR, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | O_CREAT, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | O_TRUNC, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | O_PATH, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | O_TMPFILE, 0, 0, 0);
+	assert_refused(ROLE_CREATE, SYS_openat, 4, 1, ok | HIGH, 0, 0, 0);
+	assert_allowed(ROLE_CREATE, SYS_getdents64, 4, 1, 1, 0, 0, 0);
+	for (i = 0; i < ARRAY_LEN(roles); i++)
+		if (roles[i] != ROLE_CREATE)
+			assert_refused(roles[i], SYS_getdents64, 4, 1, 1, 0, 0, 0);
+	for (i = 0; i < ARRAY_LEN(never); i++)
+		assert_refused(ROLE_CREATE, never[i], 4, 1, 1, 0, 0, 0);
+}
+
 static void test_no_role_maps_code_but_the_resolver(void **state)
 {
 	size_t i;
@@ -396,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_fcntl_sends_no_signals),
 		cmocka_unit_test(test_abort_reaches_only_oneself),
 		cmocka_unit_test(test_diskproc_opens_only_below_a_descriptor_and_follows_nothing),
+		cmocka_unit_test(test_create_only_reads_below_its_root),
 		cmocka_unit_test(test_no_role_maps_code_but_the_resolver),
 		cmocka_unit_test(test_netproc_and_diskproc_map_each_others_slots_whole_and_to_read),
 		cmocka_unit_test(test_the_loop_of_diskproc_reads_files_only_without_waiting),

@@ -275,6 +275,16 @@ static void capture_end(void)
 	close(ends[0]);
 }
 
+static void test_what_create_hashes_has_neither_peers_nor_pieces(void **state)
+{
+	struct screen_row row = { .name = "x", .name_length = 1, .hashing = true, .done = 1 << 20, .total = 4 << 20, .rate = 1 << 20 };
+
+	(void)state;
+	text_init(&t, out, sizeof out);
+	screen_format_row(&t, &row, 100, false);
+	assert_string_equal(out, "x 25% 1.00 MiB/s 1.00 MiB of 4.00 MiB ETA 3s");
+}
+
 static void test_json_events_are_one_line_each(void **state)
 {
 	static const char name[] = "a\n\"b\"\xff";
@@ -326,16 +336,16 @@ static void test_the_path_is_printed_raw_only_where_no_terminal_is(void **state)
 	(void)state;
 	memset(&screen, 0, sizeof screen);
 	capture_begin();
-	screen_result("out/", "n\xc3\xbc", 3);
+	screen_result("", "out/", "n\xc3\xbc", 3);
 	capture_end();
 	assert_string_equal(out, "out/n\xc3\xbc\n");
 	screen.out_terminal = true;
 	capture_begin();
-	screen_result("o\x1b", "n\xc3\xbc", 3);
+	screen_result("", "o\x1b", "n\xc3\xbc", 3);
 	capture_end();
 	assert_string_equal(out, "o\\x1b/n\\xc3\\xbc\n");
 	capture_begin();
-	screen_result(".", "name", 4);
+	screen_result("", ".", "name", 4);
 	capture_end();
 	assert_string_equal(out, "name\n");
 }
@@ -354,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_a_download_that_gives_shows_what_it_gives),
 		cmocka_unit_test(test_a_seed_shows_what_it_has_given_and_how_long_it_goes_on),
 		cmocka_unit_test(test_several_are_a_seed_only_when_all_of_them_are),
+		cmocka_unit_test(test_what_create_hashes_has_neither_peers_nor_pieces),
 		cmocka_unit_test(test_json_events_are_one_line_each),
 		cmocka_unit_test(test_the_longest_json_line_fits),
 		cmocka_unit_test(test_without_json_no_event_is_printed),

@@ -1,5 +1,5 @@
 /*
- * pool.h - the threads that hash, write and sync, and how jobs get to them and back.
+ * pool.h - the threads of a compartment that hash, read, write and sync, and how jobs get to them and back.
  *
  * Three lanes: the fast one (hash, write, read what is to be hashed) is served by
  * `threads` workers; the slow one (fsync and what may take seconds) and that of
@@ -8,8 +8,8 @@
  * a worker that is busy is not woken, and the loop is only woken when it said
  * that it would sleep.  Threads live as long as the process.
  */
-#ifndef DISKPROC_POOL_H
-#define DISKPROC_POOL_H
+#ifndef IPC_POOL_H
+#define IPC_POOL_H
 
 #include "common.h"
 
