@@ -173,7 +173,7 @@ static void fail_incomplete(struct download *d, uint32_t verified)
 	if (d->out.incomplete)
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
 	else
-		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get' completes it",
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get --adopt' completes it",
 			      missing, all, d->out.name, d->out.part);
 }
 
