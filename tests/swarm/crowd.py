@@ -116,6 +116,7 @@ def main():
     a.add_argument("--count", type=int, default=11)
     a.add_argument("--runs", type=int, default=1)
     a.add_argument("--free-rider", action="store_true")
+    a.add_argument("--within", type=float, help="seconds that a run may take")
     a.add_argument("--option", action="append", default=[], help="for every bulkhead")
     a = a.parse_args()
     if not isolation.enter():
@@ -124,7 +125,7 @@ def main():
     try:
         data = shapes.single(folder, int(a.size * MIB), piece_length=a.piece << 10)
         for _ in range(a.runs):
-            r = crowd(data, int(a.rate * MIB), a.count, a.free_rider, 20 + 10 * a.size / a.rate, a.option)
+            r = crowd(data, int(a.rate * MIB), a.count, a.free_rider, a.within or 20 + 10 * a.size / a.rate, a.option)
             show(r, data)
     finally:
         if not os.environ.get("CROWD_KEEP"):

@@ -8,6 +8,7 @@ import payload as shapes
 pytestmark = pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has this command line")
 
 
+@pytest.mark.time_limit(120)
 def test_twelve_pass_on_what_they_get(tmp_path):
     data = shapes.single(tmp_path, 64 << 20, piece_length=256 << 10)
     r = crowd.crowd(data, 8 << 20, within=60)
