@@ -157,8 +157,6 @@ void peer_say_hello(struct peer *p);
 void peer_on_request(struct peer *p, const struct wire_head *m);
 void peer_on_cancel(struct peer *p, const struct wire_head *m);
 void peer_on_interested(struct peer *p, bool interested);
-/* The socket takes bytes again. */
-void peer_on_room(struct peer *p);
 /* The answer to a read with this serial; the slot is the callee's. */
 void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot);
 void peer_on_read_failed(struct peer *p, uint32_t serial);
@@ -175,6 +173,8 @@ enum peer_sent {
 };
 /* For peer_flush(): one batch of what is ready. */
 enum peer_sent peer_send_blocks(struct peer *p);
+/* Its socket has room: one that was stalled gets slots again. */
+void peer_upload_resume(struct peer *p);
 void peer_upload_tick(struct peer *p, uint64_t now_ms);
 void peer_upload_forget(struct peer *p); /* diskproc was lost: slots and reads are gone */
 void peer_upload_end(struct peer *p);    /* it is dead: gives its slots back */

@@ -105,7 +105,8 @@ void peer_flush(struct peer *p)
 	}
 	if (p->dead)
 		return;
-	t->waits = waits;
+	/* One that is stalled has nothing to be sent until there is room: that is waited for. */
+	t->waits = waits || p->up.stalled;
 	if (waits && !t->stuck_ms)
 		t->stuck_ms = swarm_now(p->swarm);
 	peer_watch(p);

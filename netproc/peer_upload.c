@@ -9,7 +9,8 @@
  * block's message nothing else may be written: see peer_flush().
  *
  * Bounded: requests by REQUESTS_MAX, slots by the window; a peer that takes
- * nothing for a second gives its slots up, and gets no new ones until it does.
+ * nothing for a second gives its slots up, and gets no new ones until there is
+ * room in its socket again.
  */
 #include <errno.h>
 #include <sys/uio.h>
@@ -154,14 +155,6 @@ bool peer_ask_disk(struct peer *p, uint32_t window)
 	return p->up.stalled;
 }
 
-void peer_on_room(struct peer *p)
-{
-	p->up.stalled = false;
-	if (requests_count(&p->up.requests))
-		swarm_upload_turn_for(p);
-	peer_flush(p);
-}
-
 void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot)
 {
 	if (requests_on_data(&p->up.requests, serial, slot))
@@ -236,6 +229,15 @@ void peer_upload_tick(struct peer *p, uint64_t now)
 	p->up.stalled = true;
 	requests_release(&p->up.requests, &freed);
 	give_back(p, &freed);
+}
+
+void peer_upload_resume(struct peer *p)
+{
+	if (!p->up.stalled)
+		return;
+	p->up.stalled = false;
+	p->up.moved_ms = swarm_now(p->swarm);
+	swarm_upload_turn_for(p);
 }
 
 void peer_upload_forget(struct peer *p)

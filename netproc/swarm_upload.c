@@ -4,7 +4,8 @@
  * Peers that have something to ask of diskproc or to send stand in one line.  At
  * the end of a turn of the loop the line is walked once: each asks for reads
  * while there is room for them, sends one batch while the rate allows, and goes
- * to the end of the line when it wants more.  So slots and tokens go round.
+ * to the end of the line when it wants more.  The walk ends at the first one
+ * that the rate does not allow, and goes on there.  So slots and tokens go round.
  *
  * Reads under way are named by their place in a table of SLOT_COUNT: whoever is
  * gone when the answer comes has left an empty place.
@@ -96,19 +97,27 @@ static uint32_t window(const struct swarm *s)
 	return max_u32(WINDOW_LEAST, min_u32(WINDOW_MOST, SLOT_COUNT / max_u32(1, s->up.in_line + 1)));
 }
 
+/* --max-up lets nothing go now: the first one stays the first, and whoever stands behind it keeps its place too. */
+static bool is_dry(struct swarm *s)
+{
+	const struct peer *p = s->up.line;
+
+	return !p->dead && !p->tx.waits && requests_sendable(&p->up.requests) && !swarm_may_send(s, SLOT_BYTES);
+}
+
 void swarm_upload_turn(struct swarm *s)
 {
 	uint32_t most = s->up.in_line, ahead = window(s);
 
 	s->up.kick = false;
 	s->up.dry = false;
-	while (most-- && s->up.line) {
+	while (most-- && s->up.line && !is_dry(s)) {
 		struct peer *p = next_in_line(s);
 
 		if (p->dead)
 			continue;
 		/* Blocks that are here, or room for reads that is not, keep it in line; DATA and room in the socket put it there again. */
-		if (requests_sendable(&p->up.requests) && !p->tx.waits && !s->up.dry)
+		if (requests_sendable(&p->up.requests) && !p->tx.waits)
 			peer_flush(p);
 		if (!p->dead && !peer_ask_disk(p, ahead))
 			enqueue(p);
