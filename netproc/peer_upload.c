@@ -60,7 +60,7 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 {
 	const struct metainfo *info = swarm_info(p->swarm);
 	bool exists = m->piece < info->h->piece_count;
-	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece);
+	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece) && swarm_may_ask(p, m->piece);
 
 	if (!p->up.choke.unchoked && !(have && is_allowed_fast(p, m->piece))) {
 		/* Asked before our choke came there, as a rule. */

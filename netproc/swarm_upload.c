@@ -239,6 +239,7 @@ void swarm_upload_gone(struct peer *p)
 		if (s->up.read[i].peer == p)
 			s->up.read[i].peer = NULL;
 	peer_upload_end(p);
+	swarm_super_leave(p);
 	if (p->up.choke.unchoked)
 		swarm_choke_soon(s);
 }
