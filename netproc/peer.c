@@ -51,8 +51,10 @@ static void on_ready(void *arg, uint32_t events)
 
 	if (p->dead)
 		return;
-	if (events & EPOLLOUT)
+	if (events & EPOLLOUT) {
+		peer_upload_resume(p);
 		peer_flush(p);
+	}
 	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || p->paused)
 		return;
 	if (!p->waits)

@@ -178,6 +178,8 @@ enum peer_sent {
 /* For peer_flush(): one batch of what is ready. */
 enum peer_sent peer_send_blocks(struct peer *p);
 void peer_upload_tick(struct peer *p, uint64_t now_ms);
+/* Its socket has room again: it took something, and may have slots. */
+void peer_upload_resume(struct peer *p);
 void peer_upload_forget(struct peer *p); /* diskproc was lost: slots and reads are gone */
 void peer_upload_end(struct peer *p);    /* it is dead: gives its slots back */
 

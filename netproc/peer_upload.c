@@ -225,9 +225,20 @@ void peer_upload_tick(struct peer *p, uint64_t now)
 	}
 	if (p->up.stalled || !p->tx.stuck_ms || now - p->up.moved_ms <= SLOT_PATIENCE_MS)
 		return;
-	p->up.stalled = true;
+	p->up.stalled = p->tx.waits = true; /* peer_upload_resume() */
+	peer_watch(p);
 	requests_release(&p->up.requests, &freed);
 	give_back(p, &freed);
+}
+
+void peer_upload_resume(struct peer *p)
+{
+	if (!p->up.stalled)
+		return;
+	p->up.stalled = false;
+	p->up.moved_ms = swarm_now(p->swarm);
+	p->tx.stuck_ms = 0;
+	swarm_upload_turn_for(p);
 }
 
 void peer_upload_forget(struct peer *p)

@@ -25,6 +25,7 @@ static void on_have_end(void *arg)
 
 	s->ready = true;
 	swarm_super_begin(s);
+	swarm_upload_resume(s);
 	s->connect = true;
 	swarm_serve_waiting(s);
 	swarm_kick(s);

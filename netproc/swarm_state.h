@@ -123,6 +123,8 @@ bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
 void swarm_upload_gone(struct peer *p);
 /* Before dead peers are freed. */
 void swarm_upload_forget_dead(struct swarm *s);
+/* Another diskproc has told what is there: what was asked for before is read from it. */
+void swarm_upload_resume(struct swarm *s);
 /* diskproc is gone, with its slots. */
 void swarm_upload_lost(struct swarm *s);
 /* More came than --max-down allows: the peer is not read for a while. */
