@@ -127,7 +127,8 @@ void peer_tire(struct peer *p, int32_t cost)
 
 void peer_say_hello(struct peer *p)
 {
-	struct wire_hello hello = { swarm_client(p->swarm), OUR_REQQ, swarm_port(p->swarm), picker_complete(swarm_picker(p->swarm)), &p->addr };
+	bool complete = picker_complete(swarm_picker(p->swarm)) && !(p->veiled && swarm_super_seeds(p->swarm));
+	struct wire_hello hello = { swarm_client(p->swarm), OUR_REQQ, swarm_port(p->swarm), complete, &p->addr };
 	uint8_t out[WIRE_HELLO_MAX];
 
 	if (p->extended && !p->dead)
@@ -154,8 +155,10 @@ static void send_greeting(struct peer *p)
 	uint8_t out[256];
 	uint32_t bytes = swarm_bitfield_bytes(p->swarm);
 	uint32_t missing = picker_missing(swarm_picker(p->swarm));
-	bool none = missing == swarm_info(p->swarm)->h->piece_count;
+	bool none;
 
+	p->veiled = swarm_super_seeds(p->swarm);
+	none = p->veiled || missing == swarm_info(p->swarm)->h->piece_count;
 	if (p->fast && (none || !missing)) {
 		peer_put(p, out, wire_put_plain(out, none ? WIRE_HAVE_NONE : WIRE_HAVE_ALL));
 	} else if (!none && peer_put(p, out, wire_put_bitfield_head(out, bytes))) {
@@ -163,7 +166,7 @@ static void send_greeting(struct peer *p)
 	}
 	p->told = swarm_told(p->swarm);
 	peer_say_hello(p);
-	if (p->fast)
+	if (p->fast && !p->veiled)
 		allow_fast(p);
 }
 
@@ -206,6 +209,7 @@ static void learn_piece(struct peer *p, uint32_t piece)
 	bitfield_set(p->pick.have, piece);
 	p->pick.have_count++;
 	picker_peer_has(swarm_picker(p->swarm), &p->pick, piece);
+	swarm_super_on_have(p, piece);
 }
 
 static void on_have(struct peer *p, uint32_t piece)
@@ -234,6 +238,10 @@ static void give_back_all(struct peer *p)
 static void replace_have(struct peer *p, uint8_t *bits, uint32_t count)
 {
 	give_back_all(p);
+	if (count == swarm_info(p->swarm)->h->piece_count)
+		swarm_super_leave(p);
+	else
+		swarm_super_on_bitfield(p, bits);
 	picker_leave(swarm_picker(p->swarm), &p->pick);
 	if (p->pick.have)
 		swarm_bitfield_free(p->swarm, p->pick.have);

@@ -21,6 +21,7 @@
 #include "rate.h"
 #include "requests.h"
 #include "slots.h"
+#include "superseed.h"
 #include "wire.h"
 
 struct swarm;
@@ -111,6 +112,9 @@ struct peer {
 	bool paused;        /* not read: more came than --max-down allows */
 	uint16_t port;      /* where it listens, as it says; 0: did not */
 	uint32_t told;      /* how many of the swarm's new pieces it was told of */
+	bool veiled;        /* greeted while we super-seed, and not told of all since */
+	uint32_t unveiled;  /* then: of the pieces below this one it was told since that is over */
+	struct superseed_peer shown; /* while we super-seed */
 	uint8_t bitfields;
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
@@ -176,6 +180,8 @@ enum peer_sent peer_send_blocks(struct peer *p);
 /* Its socket has room: one that was stalled gets slots again. */
 void peer_upload_resume(struct peer *p);
 void peer_upload_tick(struct peer *p, uint64_t now_ms);
+/* Its socket has room again: it took something, and may have slots. */
+void peer_upload_resume(struct peer *p);
 void peer_upload_forget(struct peer *p); /* diskproc was lost: slots and reads are gone */
 void peer_upload_end(struct peer *p);    /* it is dead: gives its slots back */
 

@@ -105,9 +105,8 @@ void peer_flush(struct peer *p)
 	}
 	if (p->dead)
 		return;
-	/* One that is stalled has nothing to be sent until there is room: that is waited for. */
-	t->waits = waits || p->up.stalled;
-	if (waits && !t->stuck_ms)
+	t->waits = waits || p->up.stalled; /* without slots too it is room in the socket that it goes on with */
+	if (t->waits && !t->stuck_ms)
 		t->stuck_ms = swarm_now(p->swarm);
 	peer_watch(p);
 	if (!waits && requests_sendable(&p->up.requests))

@@ -61,7 +61,7 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 {
 	const struct metainfo *info = swarm_info(p->swarm);
 	bool exists = m->piece < info->h->piece_count;
-	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece);
+	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece) && swarm_may_ask(p, m->piece);
 
 	if (!p->up.choke.unchoked && !(have && is_allowed_fast(p, m->piece))) {
 		/* Asked before our choke came there, as a rule. */
@@ -226,7 +226,8 @@ void peer_upload_tick(struct peer *p, uint64_t now)
 	}
 	if (p->up.stalled || !p->tx.stuck_ms || now - p->up.moved_ms <= SLOT_PATIENCE_MS)
 		return;
-	p->up.stalled = true;
+	p->up.stalled = p->tx.waits = true; /* peer_upload_resume() */
+	peer_watch(p);
 	requests_release(&p->up.requests, &freed);
 	give_back(p, &freed);
 }
@@ -237,6 +238,7 @@ void peer_upload_resume(struct peer *p)
 		return;
 	p->up.stalled = false;
 	p->up.moved_ms = swarm_now(p->swarm);
+	p->tx.stuck_ms = 0;
 	swarm_upload_turn_for(p);
 }
 

@@ -200,6 +200,8 @@ static void tell_haves_to(struct swarm *s, struct peer *p)
 		p->told = s->come_count;
 		return;
 	}
+	if (p->veiled && !swarm_super_seeds(s))
+		swarm_super_unveil(s, p);
 	while (p->told < s->come_count && bytes < sizeof out && !peer_is_behind(p))
 		bytes += wire_put_have(out + bytes, s->come[p->told++]);
 	if (bytes && peer_put(p, out, bytes))
@@ -228,6 +230,7 @@ static void on_tick(void *arg)
 	if (s->ready && !s->said_complete && picker_complete(s->picker))
 		say_complete(s);
 	meter_look(&s->up.meter, s->up.bytes, now);
+	swarm_super_show(s);
 	swarm_choke(s);
 	replace_useless(s, now);
 	spill = s->ready ? picker_spill_candidate(s->picker, now) : UINT32_MAX;
@@ -276,6 +279,8 @@ void swarm_end_turn(struct swarm *s, bool idle)
 		ask_hungry(s);
 	if (s->told < s->come_count)
 		tell_haves(s);
+	if (s->super_kick)
+		swarm_super_show(s);
 	if (pending && !idle && pending < FLUSH_BLOCKS)
 		now = now_us();
 	if (pending && (idle || pending >= FLUSH_BLOCKS || now - s->flushed_us >= FLUSH_US)) {
@@ -290,7 +295,7 @@ void swarm_end_turn(struct swarm *s, bool idle)
 
 uint32_t swarm_wait_ms(const struct swarm *s)
 {
-	return s->up.kick ? 0 : disk_pending(s->disk) ? 1 : 1000;
+	return s->up.kick ? 0 : disk_pending(s->disk) ? 1 : s->super_kick ? 20 : 1000;
 }
 
 /* ---- life */
@@ -348,6 +353,7 @@ void swarm_free(struct swarm *s)
 	free(s->have);
 	free(s->come);
 	free(s->chokes);
+	swarm_super_free(s);
 	free(s->peers);
 	free(s);
 }

@@ -74,6 +74,18 @@ void swarm_count_sent(struct swarm *s, size_t bytes);
 void swarm_count_received(struct swarm *s, size_t bytes);
 void swarm_count_uploaded(struct peer *p, size_t payload);
 
+/* ---- super-seeding, for peer*.c (swarm_super.c) */
+
+/* Whoever is greeted now is told of no piece. */
+bool swarm_super_seeds(const struct swarm *s);
+/* Whether it was told of the piece, as far as super-seeding decides that. */
+bool swarm_may_ask(const struct peer *p, uint32_t piece);
+/* It has this piece too; or these, but not all, of which p->pick.have has what was known. */
+void swarm_super_on_have(struct peer *p, uint32_t piece);
+void swarm_super_on_bitfield(struct peer *p, const uint8_t *bits);
+/* It is gone, or a seed; p->pick.have is still what was known. */
+void swarm_super_leave(struct peer *p);
+
 /* ---- for peer*.c */
 uint16_t swarm_port(struct swarm *s); /* where we listen; 0: nowhere */
 uint32_t swarm_told(const struct swarm *s); /* a greeting tells all that came up to here */

@@ -24,6 +24,8 @@ static void on_have_end(void *arg)
 	struct swarm *s = arg;
 
 	s->ready = true;
+	swarm_super_begin(s);
+	swarm_upload_resume(s);
 	s->connect = true;
 	swarm_serve_waiting(s);
 	swarm_kick(s);

@@ -8,6 +8,7 @@
  *	swarm_slots.c     memory and slots that peers share, and the queue for slots
  *	swarm_upload.c    whose turn it is to be sent to, and how fast
  *	swarm_choke.c     whom we unchoke
+ *	swarm_super.c     which pieces whom is told of while we super-seed
  */
 #ifndef NETPROC_SWARM_STATE_H
 #define NETPROC_SWARM_STATE_H
@@ -27,6 +28,8 @@ struct dialing {
 	uint32_t candidate; /* NO_CANDIDATE: free, or a host name */
 	bool used;
 };
+
+enum super_state { SUPER_NO, SUPER_ON, SUPER_OVER };
 
 /* A READ that is out.  peer NULL: free, or whoever asked is gone. */
 struct upload_read {
@@ -54,6 +57,11 @@ struct swarm {
 	struct choker choker;
 	struct choker_peer **chokes; /* scratch of one choker_turn(): options.max_peers of room; owned */
 	bool choke_soon;
+	enum super_state super_state;
+	struct superseed super; /* while SUPER_ON */
+	bool super_kick;        /* somebody may be shown another piece */
+	uint32_t super_turn;    /* where the next pass begins */
+	uint64_t super_ms;      /* of the last */
 	struct dials *dials;
 	struct disk *disk;
 	struct picker *picker;
@@ -115,6 +123,8 @@ bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
 void swarm_upload_gone(struct peer *p);
 /* Before dead peers are freed. */
 void swarm_upload_forget_dead(struct swarm *s);
+/* Another diskproc has told what is there: what was asked for before is read from it. */
+void swarm_upload_resume(struct swarm *s);
 /* diskproc is gone, with its slots. */
 void swarm_upload_lost(struct swarm *s);
 /* More came than --max-down allows: the peer is not read for a while. */
@@ -122,6 +132,16 @@ void swarm_pause(struct peer *p);
 
 /* swarm_choke.c: at each tick, and at the end of a turn when choke_soon. */
 void swarm_choke(struct swarm *s);
+
+/* swarm_super.c */
+
+/* diskproc has told what is there. */
+void swarm_super_begin(struct swarm *s);
+/* A pass over the peers, unless one was just now: at each tick, and at the end of a turn when super_kick. */
+void swarm_super_show(struct swarm *s);
+/* It is over: tells a veiled peer of what it lacks, as far as it takes it. */
+void swarm_super_unveil(struct swarm *s, struct peer *p);
+void swarm_super_free(struct swarm *s);
 
 /* swarm_slots.c */
 

@@ -248,8 +248,18 @@ void swarm_upload_gone(struct peer *p)
 		if (s->up.read[i].peer == p)
 			s->up.read[i].peer = NULL;
 	peer_upload_end(p);
+	swarm_super_leave(p);
 	if (p->up.choke.unchoked)
 		swarm_choke_soon(s);
+}
+
+void swarm_upload_resume(struct swarm *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < s->count; i++)
+		if (requests_count(&s->peers[i]->up.requests))
+			swarm_upload_turn_for(s->peers[i]);
 }
 
 void swarm_upload_lost(struct swarm *s)

@@ -7,6 +7,7 @@
 #ifndef TESTS_SWARM_FIXTURE_H
 #define TESTS_SWARM_FIXTURE_H
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -30,6 +31,10 @@ struct fixture {
 	uint64_t form[64];
 	uint32_t blocks_seen;
 	struct msg_block last_block;
+	struct msg_read reads[SLOT_COUNT]; /* that diskproc has not answered, in the order they came */
+	uint32_t read_count, reads_seen;
+	bool upload_busy[SLOT_COUNT];      /* netproc's since DATA */
+	uint32_t uploads_busy;
 };
 
 static void fixture_count_ready(void *arg) { ((struct fixture *)arg)->readied++; }
@@ -129,6 +134,54 @@ static struct peer *fixture_peer(struct fixture *f, uint32_t n, int *other)
 	return p;
 }
 
+/* What stands at this place of the payload, as far as the tests look. */
+static uint8_t fixture_byte(uint32_t piece, uint32_t at)
+{
+	return (uint8_t)(piece * 31 + at / 251 + at);
+}
+
+/* diskproc answers the i-th READ that it has: with bytes in a slot, or without. */
+static void fixture_answer(struct fixture *f, uint32_t i, bool fails)
+{
+	struct msg_read r = f->reads[i];
+	struct msg_read_failed failed = { .tag = r.tag, .error = EIO };
+	struct msg_data m = { .tag = r.tag };
+	uint32_t k;
+
+	memmove(f->reads + i, f->reads + i + 1, (--f->read_count - i) * sizeof r);
+	if (fails) {
+		fixture_say(f, MSG_READ_FAILED, &failed);
+		return;
+	}
+	while (f->upload_busy[m.slot])
+		m.slot++;
+	for (k = 0; k < r.length; k++)
+		slot_at(&f->upload, m.slot)[k] = fixture_byte(r.piece, r.begin + k);
+	f->upload_busy[m.slot] = true;
+	f->uploads_busy++;
+	fixture_say(f, MSG_DATA, &m);
+}
+
+static void fixture_hear_upload(struct fixture *f, const struct packet *pk)
+{
+	uint32_t i;
+
+	for (i = 0; i < pk->count && pk->type == MSG_READ; i++) {
+		if (f->read_count == SLOT_COUNT)
+			abort();
+		f->reads[f->read_count++] = *(const struct msg_read *)packet_message(pk, i);
+		f->reads_seen++;
+	}
+	for (i = 0; i < pk->count && pk->type == MSG_DATA_DONE; i++) {
+		const struct msg_data_done *m = packet_message(pk, i);
+
+		if (m->slot >= SLOT_COUNT || !f->upload_busy[m->slot])
+			abort();
+		f->upload_busy[m->slot] = false;
+		f->uploads_busy--;
+	}
+}
+
 /* A turn of the loop; diskproc's end takes blocks and gives their slots back. */
 static void fixture_turn(struct fixture *f)
 {
@@ -138,6 +191,7 @@ static void fixture_turn(struct fixture *f)
 	loop_turn(f->loop, 0);
 	swarm_end_turn(f->swarm, true);
 	while (f->disk.fd >= 0 && channel_receive(&f->disk, &pk) == CHANNEL_OK) {
+		fixture_hear_upload(f, &pk);
 		if (pk.type != MSG_BLOCK)
 			continue;
 		for (i = 0; i < pk.count; i++) {

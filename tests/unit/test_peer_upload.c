@@ -1,0 +1,709 @@
+/* test_peer_upload.c - what a peer asks of us and gets: the real peer, swarm and disk client; the test is peer and diskproc. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <signal.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "swarm_fixture.h"
+
+#define PIECES 64u
+#define PIECE_BYTES (8u * BLOCK_BYTES)
+#define TOTAL ((uint64_t)PIECES * PIECE_BYTES)
+
+static const uint8_t greeting[68] = "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl";
+
+static struct fixture f;
+static struct peer *p;
+static int other;
+static uint8_t in[4 << 20]; /* what the peer has received and not looked at */
+static size_t in_bytes;
+
+static void send_raw(const void *bytes, size_t n)
+{
+	assert_int_equal(write(other, bytes, n), (ssize_t)n);
+}
+
+static void turns(uint32_t n)
+{
+	while (n--)
+		fixture_turn(&f);
+}
+
+static void send_message(uint8_t id, const void *payload, uint32_t n)
+{
+	uint8_t out[64];
+
+	put_be32(out, 1 + n);
+	out[4] = id;
+	memcpy(out + 5, payload, n);
+	send_raw(out, 5 + n);
+}
+
+static void send_triple(uint8_t id, uint32_t piece, uint32_t at, uint32_t n)
+{
+	uint8_t out[WIRE_HEAD_MAX];
+
+	send_raw(out, wire_put_triple(out, id, piece, at, n));
+}
+
+static void receive(void)
+{
+	ssize_t n;
+
+	while (in_bytes < sizeof in && (n = read(other, in + in_bytes, sizeof in - in_bytes)) > 0)
+		in_bytes += (size_t)n;
+}
+
+struct seen {
+	uint8_t id; /* 255: none */
+	uint32_t piece, begin, length; /* of what has them; length: bytes of a block */
+	bool right; /* a block's bytes */
+};
+
+/* The next whole message that the peer received. */
+static struct seen next_seen(void)
+{
+	struct seen m = { .id = 255 };
+	uint32_t n, i;
+
+	receive();
+	if (in_bytes >= 68 && in[0] == 19)
+		memmove(in, in + 68, in_bytes -= 68);
+	if (in_bytes < 4 || in_bytes < 4 + get_be32(in))
+		return m;
+	n = get_be32(in);
+	m.id = n ? in[4] : 254;
+	if (n >= 5)
+		m.piece = get_be32(in + 5);
+	if (n >= 9)
+		m.begin = get_be32(in + 9);
+	if (m.id == WIRE_REQUEST || m.id == WIRE_REJECT || m.id == WIRE_CANCEL)
+		m.length = get_be32(in + 13);
+	if (m.id == WIRE_PIECE) {
+		m.length = n - 9;
+		m.right = true;
+		for (i = 0; i < m.length; i++)
+			m.right &= in[13 + i] == fixture_byte(m.piece, m.begin + i);
+	}
+	memmove(in, in + 4 + n, in_bytes -= 4 + n);
+	return m;
+}
+
+static struct seen next_of(uint8_t id)
+{
+	struct seen m;
+
+	do
+		m = next_seen();
+	while (m.id != id && m.id != 255);
+	return m;
+}
+
+static uint32_t count_of(uint8_t id)
+{
+	uint32_t n = 0;
+
+	while (next_of(id).id == id)
+		n++;
+	return n;
+}
+
+static void forget_seen(void)
+{
+	while (next_seen().id != 255)
+		;
+}
+
+static void assert_block(uint32_t piece, uint32_t at, uint32_t n)
+{
+	struct seen m = next_seen();
+
+	assert_int_equal(m.id, WIRE_PIECE);
+	assert_int_equal(m.piece, piece);
+	assert_int_equal(m.begin, at);
+	assert_int_equal(m.length, n);
+	assert_true(m.right);
+}
+
+static bool alive(void)
+{
+	return f.swarm->count == 1 && !p->dead;
+}
+
+static void answer_all(void)
+{
+	while (f.read_count)
+		fixture_answer(&f, 0, false);
+	fixture_turn(&f);
+}
+
+/* A swarm that has the first `have` pieces, and a peer that has shaken hands. */
+static void begin_with(uint32_t have, bool fast, bool super)
+{
+	fixture_new(&f, PIECES, PIECE_BYTES, TOTAL);
+	f.swarm->options.super_seed = super;
+	fixture_have(&f, have);
+	fixture_turn(&f);
+	p = fixture_peer(&f, 1, &other);
+	in_bytes = 0;
+	send_raw(greeting, 27);
+	send_raw(fast ? "\004" : "\0", 1);
+	send_raw(greeting + 28, 40);
+	turns(2);
+	assert_true(p->shook);
+}
+
+static void end(void)
+{
+	close(other);
+	fixture_free(&f);
+}
+
+static void begin_unchoked(bool fast)
+{
+	begin_with(PIECES, fast, false);
+	send_message(WIRE_INTERESTED, "", 0);
+	turns(2);
+	assert_true(p->up.choke.unchoked);
+	assert_int_equal(next_of(WIRE_UNCHOKE).id, WIRE_UNCHOKE);
+}
+
+/* ---- requests and blocks */
+
+static void test_requests_are_answered_in_order_whatever_the_order_of_the_reads(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	for (i = 0; i < 4; i++)
+		send_triple(WIRE_REQUEST, 9 - i, i * BLOCK_BYTES, BLOCK_BYTES);
+	turns(2);
+	assert_int_equal(f.read_count, 4);
+	assert_int_equal(f.reads[0].piece, 9);
+	while (f.read_count)
+		fixture_answer(&f, f.read_count - 1, false);
+	turns(2);
+	for (i = 0; i < 4; i++)
+		assert_block(9 - i, i * BLOCK_BYTES, BLOCK_BYTES);
+	turns(2);
+	assert_int_equal(f.uploads_busy, 0);
+	assert_int_equal(f.swarm->up.bytes, 4 * BLOCK_BYTES);
+	end();
+}
+
+static void test_a_large_request_is_read_in_parts_and_answered_with_one_block(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 5, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	assert_int_equal(f.read_count, REQUEST_BYTES_MAX / SLOT_BYTES);
+	answer_all();
+	turns(2);
+	assert_block(5, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+static void test_a_request_for_what_does_not_exist_drops_the_peer(void **state)
+{
+	static const uint32_t lies[][3] = {
+		{ 0, 0, 0 }, { 0, 0, REQUEST_BYTES_MAX + 1 }, { 0, 0, UINT32_MAX }, { 0, PIECE_BYTES, 1 }, { 0, PIECE_BYTES - 1, 2 },
+		{ 0, UINT32_MAX, BLOCK_BYTES }, { PIECES, 0, BLOCK_BYTES }, { UINT32_MAX, 0, BLOCK_BYTES },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(lies); i++) {
+		begin_unchoked(true);
+		send_triple(WIRE_REQUEST, lies[i][0], lies[i][1], lies[i][2]);
+		turns(2);
+		assert_false(alive());
+		assert_int_equal(f.reads_seen, 0);
+		end();
+	}
+}
+
+static void test_a_piece_that_is_not_here_is_rejected(void **state)
+{
+	struct seen m;
+
+	(void)state;
+	begin_with(3, true, false);
+	send_message(WIRE_INTERESTED, "", 0);
+	turns(2);
+	assert_int_equal(next_of(WIRE_UNCHOKE).id, WIRE_UNCHOKE);
+	send_triple(WIRE_REQUEST, 3, 0, BLOCK_BYTES);
+	turns(2);
+	m = next_of(WIRE_REJECT);
+	assert_int_equal(m.id, WIRE_REJECT);
+	assert_int_equal(m.piece, 3);
+	assert_int_equal(f.reads_seen, 0);
+	assert_true(alive());
+	end();
+}
+
+static void test_a_choked_peer_is_rejected_if_it_knows_that_message_and_ignored_if_not(void **state)
+{
+	int fast;
+
+	(void)state;
+	for (fast = 0; fast < 2; fast++) {
+		begin_with(PIECES, fast, false);
+		p->up.fast_count = 0;
+		forget_seen();
+		send_triple(WIRE_REQUEST, 1, 0, BLOCK_BYTES);
+		turns(2);
+		assert_int_equal(count_of(WIRE_REJECT), fast);
+		assert_int_equal(f.reads_seen, 0);
+		assert_true(alive());
+		end();
+	}
+}
+
+static void test_what_is_allowed_fast_is_told_and_given_to_the_choked(void **state)
+{
+	struct seen m;
+
+	(void)state;
+	begin_with(PIECES, true, false);
+	m = next_of(WIRE_ALLOWED_FAST);
+	assert_int_equal(m.id, WIRE_ALLOWED_FAST);
+	assert_int_equal(m.piece, p->up.fast[0]);
+	assert_int_equal(p->up.fast_count, FASTSET_MAX);
+	forget_seen();
+	send_triple(WIRE_REQUEST, m.piece, 0, BLOCK_BYTES);
+	turns(2);
+	answer_all();
+	turns(2);
+	assert_false(p->up.choke.unchoked);
+	assert_block(m.piece, 0, BLOCK_BYTES);
+	end();
+}
+
+static void test_what_a_choking_peer_allows_is_asked_for_and_nothing_else(void **state)
+{
+	uint8_t piece[4];
+	struct seen m;
+	uint32_t n = 0;
+
+	(void)state;
+	begin_with(0, true, false);
+	send_message(WIRE_HAVE_ALL, "", 0);
+	put_be32(piece, 7);
+	send_message(WIRE_ALLOWED_FAST, piece, 4);
+	turns(3);
+	assert_true(p->choking);
+	for (m = next_of(WIRE_REQUEST); m.id == WIRE_REQUEST; m = next_of(WIRE_REQUEST), n++)
+		assert_int_equal(m.piece, 7);
+	assert_int_equal(n, PIECE_BYTES / BLOCK_BYTES);
+	put_be32(piece, PIECES);
+	send_message(WIRE_ALLOWED_FAST, piece, 4);
+	turns(2);
+	assert_false(alive());
+	end();
+}
+
+static void test_a_cancelled_request_is_rejected_and_not_answered(void **state)
+{
+	struct seen m;
+
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 1, 0, BLOCK_BYTES);
+	send_triple(WIRE_REQUEST, 2, 0, BLOCK_BYTES);
+	turns(2);
+	send_triple(WIRE_CANCEL, 1, 0, BLOCK_BYTES);
+	turns(2);
+	answer_all();
+	turns(2);
+	m = next_seen();
+	assert_int_equal(m.id, WIRE_REJECT);
+	assert_int_equal(m.piece, 1);
+	assert_block(2, 0, BLOCK_BYTES);
+	turns(1);
+	assert_int_equal(f.uploads_busy, 0);
+	end();
+}
+
+static void choke_it(void)
+{
+	p->up.choke.unchoked = false;
+	peer_tell_choke(p);
+}
+
+static void test_a_choke_empties_the_queue_and_rejects(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	p->up.fast_count = 0;
+	for (i = 0; i < 5; i++)
+		send_triple(WIRE_REQUEST, i, 0, BLOCK_BYTES);
+	turns(2);
+	choke_it();
+	assert_int_equal(next_seen().id, WIRE_CHOKE);
+	for (i = 0; i < 5; i++) {
+		struct seen m = next_seen();
+
+		assert_int_equal(m.id, WIRE_REJECT);
+		assert_int_equal(m.piece, i);
+	}
+	assert_int_equal(requests_count(&p->up.requests), 0);
+	answer_all(); /* the reads were out: their slots go back */
+	turns(2);
+	assert_int_equal(f.uploads_busy, 0);
+	assert_int_equal(count_of(WIRE_PIECE), 0);
+	end();
+}
+
+/* ---- a reader that is slow */
+
+/* Fills the socket with blocks that the peer does not read: then one stands midway. */
+static uint32_t stop_midway(void)
+{
+	int small = 4096;
+	uint32_t i;
+
+	assert_int_equal(setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	for (i = 0; i < 16; i++)
+		send_triple(WIRE_REQUEST, i, 0, REQUEST_BYTES_MAX);
+	for (i = 0; i < 100 && !(p->tx.waits && requests_midway(&p->up.requests)); i++) {
+		fixture_turn(&f);
+		answer_all();
+	}
+	assert_true(p->tx.waits);
+	assert_true(requests_midway(&p->up.requests));
+	return requests_count(&p->up.requests);
+}
+
+static void read_to_the_end(void)
+{
+	uint32_t i;
+
+	for (i = 0; i < 5000 && (requests_count(&p->up.requests) || p->tx.begin < p->tx.end || f.read_count); i++) {
+		receive();
+		fixture_turn(&f);
+		answer_all();
+	}
+	receive();
+}
+
+static void test_a_block_that_is_partly_sent_is_finished_before_anything_else(void **state)
+{
+	uint32_t left, i = 0;
+
+	(void)state;
+	begin_unchoked(true);
+	left = stop_midway();
+	p->up.fast_count = 0;
+	choke_it();
+	assert_int_equal(requests_count(&p->up.requests), 1);
+	read_to_the_end();
+	for (i = 0; i + left <= 16; i++)
+		assert_block(i, 0, REQUEST_BYTES_MAX);
+	assert_int_equal(next_seen().id, WIRE_CHOKE);
+	assert_int_equal(count_of(WIRE_REJECT), left - 1);
+	assert_int_equal(in_bytes, 0);
+	assert_true(alive());
+	end();
+}
+
+static void test_who_takes_nothing_gives_its_slots_up_and_goes_on_later(void **state)
+{
+	uint32_t i, seen;
+
+	(void)state;
+	begin_unchoked(true);
+	stop_midway();
+	fixture_turn(&f);
+	assert_true(f.uploads_busy > 0);
+	peer_upload_tick(p, loop_now(f.loop) + 1500);
+	assert_true(p->up.stalled);
+	turns(2);
+	assert_int_equal(f.uploads_busy, 0);
+	seen = f.reads_seen;
+	turns(20);
+	assert_int_equal(f.reads_seen, seen); /* and gets no new ones */
+	read_to_the_end();
+	assert_false(p->up.stalled);
+	for (i = 0; i < 16; i++)
+		assert_block(i, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+static void test_haves_to_a_peer_that_reads_nothing_are_bounded_and_reach_it_later(void **state)
+{
+	int small = 4096;
+	uint32_t i, n = 40000, got;
+
+	(void)state;
+	begin_with(0, true, false);
+	assert_int_equal(setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	f.swarm->come = must_calloc(n, sizeof *f.swarm->come);
+	f.swarm->come_room = n;
+	forget_seen();
+	for (i = 0; i < n; i++) {
+		f.swarm->come[f.swarm->come_count++] = i % PIECES;
+		if (i % 100 == 0)
+			fixture_turn(&f);
+		assert_true(p->tx.end - p->tx.begin <= 16384 + HAVE_BATCH * 9);
+	}
+	assert_true(alive());
+	assert_true(p->told < n);
+	for (got = 0, i = 0; i < 4000 && got < n; i++) {
+		got += count_of(WIRE_HAVE);
+		f.swarm->told = 0; /* as at each tick */
+		fixture_turn(&f);
+	}
+	assert_int_equal(got, n);
+	end();
+}
+
+static void test_a_peer_that_dies_with_reads_out_leaves_nothing_behind(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 1, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	assert_int_equal(f.read_count, 8);
+	fixture_answer(&f, 7, false); /* one is here, seven are out */
+	fixture_turn(&f);
+	swarm_drop(p, DROP_CLOSED, "test");
+	turns(1);
+	assert_int_equal(f.swarm->count, 0);
+	answer_all();
+	turns(2);
+	assert_int_equal(f.uploads_busy, 0);
+	assert_int_equal(f.swarm->up.free_reads, SLOT_COUNT);
+	end();
+}
+
+/* ---- diskproc */
+
+static void test_a_read_that_fails_is_rejected(void **state)
+{
+	struct seen m;
+
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 1, 0, BLOCK_BYTES);
+	send_triple(WIRE_REQUEST, 2, 0, BLOCK_BYTES);
+	turns(2);
+	fixture_answer(&f, 0, true);
+	answer_all();
+	turns(2);
+	m = next_seen();
+	assert_int_equal(m.id, WIRE_REJECT);
+	assert_int_equal(m.piece, 1);
+	assert_block(2, 0, BLOCK_BYTES);
+	assert_true(alive());
+	end();
+}
+
+static void test_a_block_that_cannot_be_finished_drops_the_peer(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 1, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	fixture_answer(&f, 0, false);
+	turns(2);
+	assert_true(requests_midway(&p->up.requests));
+	fixture_answer(&f, 0, true);
+	turns(2);
+	assert_false(alive());
+	for (i = f.read_count; i > 0; i--)
+		fixture_answer(&f, 0, false);
+	turns(2);
+	assert_int_equal(f.uploads_busy, 0);
+	end();
+}
+
+static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void **state)
+{
+	int sv[2];
+
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	fixture_answer(&f, 0, false);
+	fixture_answer(&f, 0, false);
+	turns(2);
+	assert_true(requests_midway(&p->up.requests));
+	channel_close(&f.disk);
+	turns(2);
+	assert_false(f.swarm->ready);
+	assert_int_equal(channel_pair(sv), 0);
+	channel_init(&f.disk, sv[1], FIX_EPOCH + 1, false, "netproc");
+	f.read_count = f.uploads_busy = 0;
+	memset(f.upload_busy, 0, sizeof f.upload_busy);
+	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
+	fixture_have(&f, PIECES);
+	turns(3);
+	assert_true(alive());
+	assert_true(f.read_count > 0);
+	assert_int_equal(f.reads[0].begin, 2 * SLOT_BYTES);
+	read_to_the_end();
+	assert_block(3, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+/* ---- the rate */
+
+static void test_max_up_lets_no_more_through_than_it_says(void **state)
+{
+	const uint64_t rate = 1 << 20;
+	uint64_t began, passed;
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	bucket_init(&f.swarm->up.bucket, rate, now_us());
+	for (i = 0; i < 4; i++)
+		send_triple(WIRE_REQUEST, i, 0, REQUEST_BYTES_MAX);
+	turns(1);
+	began = now_us();
+	assert_true(requests_count(&p->up.requests) > 0);
+	for (i = 0; i < 1000000 && requests_count(&p->up.requests); i++) {
+		loop_turn(f.loop, 1);
+		fixture_turn(&f);
+		while (f.read_count)
+			fixture_answer(&f, 0, false);
+		receive();
+		passed = now_us() - began;
+		/* A tenth of a second of burst, and one block of debt. */
+		assert_true(in_bytes <= rate * passed / 1000000 + rate / 10 + 2 * BLOCK_BYTES);
+	}
+	assert_int_equal(requests_count(&p->up.requests), 0);
+	for (i = 0; i < 4; i++)
+		assert_block(i, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+/* ---- super-seeding */
+
+static uint32_t shown_now(void)
+{
+	struct seen m;
+	uint32_t i;
+
+	for (i = 0; i < 200; i++) {
+		m = next_of(WIRE_HAVE);
+		if (m.id == WIRE_HAVE)
+			return m.piece;
+		loop_turn(f.loop, 20);
+		fixture_turn(&f);
+	}
+	fail_msg("nothing is shown");
+	return 0;
+}
+
+static void test_a_super_seed_shows_one_piece_after_the_other(void **state)
+{
+	uint8_t piece[4], zeros[PIECES / 8] = { 0 };
+	uint32_t first, second;
+
+	(void)state;
+	begin_with(PIECES, true, true);
+	assert_int_equal(next_seen().id, WIRE_HAVE_NONE);
+	assert_int_equal(next_seen().id, WIRE_EXTENDED);
+	assert_int_equal(next_seen().id, 255); /* nothing is allowed fast */
+	send_message(WIRE_BITFIELD, zeros, sizeof zeros);
+	first = shown_now();
+	assert_int_equal(count_of(WIRE_HAVE), 0);
+	send_message(WIRE_INTERESTED, "", 0);
+	turns(2);
+	send_triple(WIRE_REQUEST, (first + 1) % PIECES, 0, BLOCK_BYTES);
+	send_triple(WIRE_REQUEST, first, 0, BLOCK_BYTES);
+	turns(2);
+	assert_int_equal(f.read_count, 1);
+	assert_int_equal(f.reads[0].piece, first);
+	assert_int_equal(next_of(WIRE_REJECT).piece, (first + 1) % PIECES);
+	answer_all();
+	put_be32(piece, first);
+	send_message(WIRE_HAVE, piece, 4);
+	second = shown_now(); /* it is alone: another at once */
+	assert_int_not_equal(first, second);
+	end();
+}
+
+static void test_super_seeding_ends_when_each_piece_was_seen_and_then_all_is_told(void **state)
+{
+	uint8_t bits[PIECES / 8];
+	uint32_t i, told = 0;
+	struct peer *second;
+	int far;
+
+	(void)state;
+	begin_with(PIECES, true, true);
+	send_message(WIRE_BITFIELD, "\377\377\377\377\0\0\0\0", sizeof bits);
+	assert_true(shown_now() >= PIECES / 2);
+	second = fixture_peer(&f, 77, &far);
+	assert_int_equal(write(far, greeting, 67), 67);
+	assert_int_equal(write(far, "m\0\0\0\11\5\0\0\0\0\377\377\377\377", 14), 14);
+	for (i = 0; i < 200 && swarm_super_seeds(f.swarm); i++) {
+		loop_turn(f.loop, 20);
+		fixture_turn(&f);
+	}
+	assert_false(swarm_super_seeds(f.swarm));
+	for (i = 0; i < 200 && (p->veiled || second->veiled); i++) {
+		loop_turn(f.loop, 20);
+		fixture_turn(&f);
+		told += count_of(WIRE_HAVE);
+	}
+	told += count_of(WIRE_HAVE);
+	assert_false(p->veiled || second->veiled);
+	assert_int_equal(told, PIECES / 2); /* what it lacks, once, the shown piece again */
+	send_message(WIRE_INTERESTED, "", 0);
+	turns(2);
+	send_triple(WIRE_REQUEST, PIECES - 1, 0, BLOCK_BYTES);
+	turns(2);
+	assert_int_equal(f.read_count, 1);
+	close(far);
+	end();
+}
+
+static void test_what_was_downloaded_is_not_super_seeded(void **state)
+{
+	(void)state;
+	begin_with(PIECES - 1, true, true);
+	assert_false(swarm_super_seeds(f.swarm));
+	assert_int_equal(next_seen().id, WIRE_BITFIELD);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests_are_answered_in_order_whatever_the_order_of_the_reads),
+		cmocka_unit_test(test_a_large_request_is_read_in_parts_and_answered_with_one_block),
+		cmocka_unit_test(test_a_request_for_what_does_not_exist_drops_the_peer),
+		cmocka_unit_test(test_a_piece_that_is_not_here_is_rejected),
+		cmocka_unit_test(test_a_choked_peer_is_rejected_if_it_knows_that_message_and_ignored_if_not),
+		cmocka_unit_test(test_what_is_allowed_fast_is_told_and_given_to_the_choked),
+		cmocka_unit_test(test_what_a_choking_peer_allows_is_asked_for_and_nothing_else),
+		cmocka_unit_test(test_a_cancelled_request_is_rejected_and_not_answered),
+		cmocka_unit_test(test_a_choke_empties_the_queue_and_rejects),
+		cmocka_unit_test(test_a_block_that_is_partly_sent_is_finished_before_anything_else),
+		cmocka_unit_test(test_who_takes_nothing_gives_its_slots_up_and_goes_on_later),
+		cmocka_unit_test(test_haves_to_a_peer_that_reads_nothing_are_bounded_and_reach_it_later),
+		cmocka_unit_test(test_a_peer_that_dies_with_reads_out_leaves_nothing_behind),
+		cmocka_unit_test(test_a_read_that_fails_is_rejected),
+		cmocka_unit_test(test_a_block_that_cannot_be_finished_drops_the_peer),
+		cmocka_unit_test(test_a_block_goes_on_where_it_was_after_diskproc_was_replaced),
+		cmocka_unit_test(test_max_up_lets_no_more_through_than_it_says),
+		cmocka_unit_test(test_a_super_seed_shows_one_piece_after_the_other),
+		cmocka_unit_test(test_super_seeding_ends_when_each_piece_was_seen_and_then_all_is_told),
+		cmocka_unit_test(test_what_was_downloaded_is_not_super_seeded),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests_name("peer_upload", tests, NULL, NULL);
+}
