@@ -111,7 +111,6 @@ struct peer {
 	bool paused;        /* not read: more came than --max-down allows */
 	uint16_t port;      /* where it listens, as it says; 0: did not */
 	uint32_t told;      /* how many of the swarm's new pieces it was told of */
-	uint8_t bitfields;
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
 	int32_t patience;     /* messages that it may still send without use; refilled with time */
