@@ -53,6 +53,21 @@ void swarm_upload_turn_for(struct peer *p)
 	p->swarm->up.kick = true;
 }
 
+/* It had its turn, and there was nothing for it: it is the first when there is. */
+static void enqueue_first(struct peer *p)
+{
+	struct swarm *s = p->swarm;
+
+	if (p->up.queued || p->dead)
+		return;
+	p->up.queued = true;
+	p->up.next = s->up.line;
+	s->up.line = p;
+	if (!p->up.next)
+		s->up.line_end = &p->up.next;
+	s->up.in_line++;
+}
+
 static struct peer *next_in_line(struct swarm *s)
 {
 	struct peer *p = s->up.line;
@@ -102,14 +117,17 @@ void swarm_upload_turn(struct swarm *s)
 
 	s->up.kick = false;
 	s->up.dry = false;
-	while (most-- && s->up.line) {
+	while (most-- && s->up.line && !s->up.dry) {
 		struct peer *p = next_in_line(s);
+		uint64_t sent = p->up.choke.sent_bytes;
 
 		if (p->dead)
 			continue;
 		/* Blocks that are here, or room for reads that is not, keep it in line; DATA and room in the socket put it there again. */
-		if (requests_sendable(&p->up.requests) && !p->tx.waits && !s->up.dry)
+		if (requests_sendable(&p->up.requests) && !p->tx.waits)
 			peer_flush(p);
+		if (!p->dead && s->up.dry && sent == p->up.choke.sent_bytes)
+			enqueue_first(p);
 		if (!p->dead && !peer_ask_disk(p, ahead))
 			enqueue(p);
 		if (!p->dead && s->up.dry && requests_sendable(&p->up.requests))
