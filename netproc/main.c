@@ -81,13 +81,10 @@ static void tell_peers(struct net *n)
 	flush_control(n);
 }
 
-static void tell_stats(void *arg)
+static void send_stats(struct net *n)
 {
-	struct net *n = arg;
 	struct msg_net_stats m;
 
-	loop_timer_set(n->loop, &n->stats, loop_now(n->loop) + STATS_MS, tell_stats, n);
-	tell_peers(n);
 	swarm_stats(n->swarm, &m);
 	m.tracker_ok = n->tracker_ok;
 	m.tracker_failed = n->tracker_failed;
@@ -96,6 +93,15 @@ static void tell_stats(void *arg)
 	n->told = m;
 	if (channel_push(&n->c.control, MSG_NET_STATS, &m) == 0)
 		flush_control(n);
+}
+
+static void tell_stats(void *arg)
+{
+	struct net *n = arg;
+
+	loop_timer_set(n->loop, &n->stats, loop_now(n->loop) + STATS_MS, tell_stats, n);
+	tell_peers(n);
+	send_stats(n);
 }
 
 /* ---- swarm and trackers */
@@ -216,6 +222,7 @@ static int on_shutdown(void *self, const void *message, int fd)
 	n->state = NET_ENDING;
 	swarm_shutdown(n->swarm);
 	loop_timer_clear(n->loop, &n->stats);
+	send_stats(n); /* what was moved since the last time counts too */
 	if (!n->announcer || !n->started || !grace) {
 		n->done = true;
 		return 0;

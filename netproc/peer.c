@@ -23,7 +23,9 @@
 #define PATIENCE_FULL 3000
 #define PATIENCE_PER_SECOND 100
 #define STRIKES_MAX 16u          /* blocks that nobody asked for */
-#define BITFIELDS_MAX 3u
+/* Of a bitfield that tells something new: aria2 sends one in place of many HAVEs.  And of one that does not. */
+#define COST_OF_BITFIELD(bytes) (10 + (int32_t)((bytes) / 1024))
+#define COST_OF_NO_NEWS 100
 #define HANDSHAKE_TIMEOUT_MS 20000u
 #define INCOMING_TIMEOUT_MS 10000u /* whoever connects has something to say */
 #define SILENCE_TIMEOUT_MS 240000u /* BEP 3: a keepalive comes every two minutes */
@@ -259,20 +261,30 @@ static void on_bitfield(struct peer *p, uint8_t *bits)
 {
 	uint32_t pieces = swarm_info(p->swarm)->h->piece_count, i;
 
-	if (++p->bitfields > BITFIELDS_MAX || bitfield_has_spare(bits, pieces)) {
+	uint32_t count;
+
+	p->said_have = true;
+	if (bitfield_has_spare(bits, pieces)) {
 		swarm_bitfield_free(p->swarm, bits);
-		peer_liar(p, p->bitfields > BITFIELDS_MAX ? "one bitfield after another" : "a bitfield with spare bits set");
+		peer_liar(p, "a bitfield with spare bits set");
 		return;
 	}
 	/* A late one is joined to what HAVEs told before, and takes nothing back. */
-	if (p->pick.all) {
-		swarm_bitfield_free(p->swarm, bits);
-		return;
-	}
 	if (p->pick.have)
 		for (i = 0; i < bitfield_bytes(pieces); i++)
 			bits[i] |= p->pick.have[i];
-	replace_have(p, bits, bitfield_count(bits, pieces));
+	count = p->pick.all ? pieces : bitfield_count(bits, pieces);
+	if (count <= p->pick.have_count) {
+		swarm_bitfield_free(p->swarm, bits);
+		peer_tire(p, COST_OF_NO_NEWS);
+		return;
+	}
+	peer_tire(p, COST_OF_BITFIELD(bitfield_bytes(pieces)));
+	if (p->dead) {
+		swarm_bitfield_free(p->swarm, bits);
+		return;
+	}
+	replace_have(p, bits, count);
 }
 
 static void on_extended(struct peer *p, const struct wire_head *m, const uint8_t *body)
@@ -357,10 +369,7 @@ static void on_have_all(struct peer *p, bool all)
 		peer_liar(p, "a fast message that was not negotiated");
 		return;
 	}
-	if (++p->bitfields > BITFIELDS_MAX) {
-		peer_liar(p, "one bitfield after another");
-		return;
-	}
+	p->said_have = true;
 	/* As with a late bitfield: HAVE_NONE takes nothing back of what was told before. */
 	if (!p->dead && all && !p->pick.all)
 		replace_have(p, NULL, swarm_info(p->swarm)->h->piece_count);

@@ -115,7 +115,7 @@ struct peer {
 	bool veiled;        /* greeted while we super-seed, and not told of all since */
 	uint32_t unveiled;  /* then: of the pieces below this one it was told since that is over */
 	struct superseed_peer shown; /* while we super-seed */
-	uint8_t bitfields;
+	bool said_have;      /* a bitfield, HAVE_ALL or HAVE_NONE came */
 	uint32_t late_blocks; /* blocks that may still come though they are not asked for any more */
 	uint32_t strikes;     /* blocks that nobody asked for */
 	int32_t patience;     /* messages that it may still send without use; refilled with time */

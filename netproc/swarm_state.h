@@ -45,6 +45,7 @@ struct swarm_up {
 	struct bucket bucket; /* of all that is sent */
 	struct bucket down;   /* of all that is received */
 	struct loop_timer timer, down_timer;
+	uint32_t down_first; /* where the next round of those that are paused begins */
 	uint64_t bytes;       /* payload sent */
 	struct meter meter;
 	struct upload_read read[SLOT_COUNT];

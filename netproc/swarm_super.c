@@ -89,7 +89,7 @@ static bool show(struct swarm *s, struct peer *p, uint64_t now)
 	if (p->dead || !p->veiled || p->pick.all || p->upload_only || peer_is_behind(p))
 		return false;
 	if (!p->shown.joined) {
-		if (!p->bitfields && !p->pick.have_count && now - p->connected_ms < JOIN_AFTER_MS)
+		if (!p->said_have && !p->pick.have_count && now - p->connected_ms < JOIN_AFTER_MS)
 			return false;
 		superseed_join(&s->super, &p->shown, p->pick.have);
 	}

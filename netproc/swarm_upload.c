@@ -146,17 +146,20 @@ size_t swarm_may_send(struct swarm *s, size_t want)
 static void on_down_tokens(void *arg)
 {
 	struct swarm *s = arg;
-	uint32_t i;
+	uint32_t first = s->up.down_first++, i;
 
-	for (i = 0; i < s->count; i++)
-		if (s->peers[i]->paused) {
-			s->peers[i]->paused = false;
-			if (!s->peers[i]->dead)
-				peer_watch(s->peers[i]);
-		}
+	/* epoll names them in this order, and the first may take all there is: each time it is another one. */
+	for (i = 0; i < s->count; i++) {
+		struct peer *p = s->peers[(first + i) % s->count];
+
+		if (!p->paused)
+			continue;
+		p->paused = false;
+		if (!p->dead)
+			peer_watch(p);
+	}
 }
 
-/* Its turn comes with the others': epoll names those first that it has not named for longest. */
 void swarm_pause(struct peer *p)
 {
 	struct swarm *s = p->swarm;

@@ -189,6 +189,14 @@ static void begin_seeding(struct download *d)
 /* Nothing is lost, whatever ended it: the status is that of the download. */
 static void end_seeding(struct download *d, enum seeding_end why)
 {
+	d->seeded = why;
+	d->seeded_ms = d->x->now_ms;
+	finish(d, STATUS_COMPLETE, why == SEEDING_INTERRUPTED ? INTERRUPT_MS : GOODBYE_MS);
+}
+
+/* When netproc is gone: it has told how much was given in its last moments. */
+static void tell_seeded(const struct download *d)
+{
 	static const char *const words[SEEDING_ENDS] = {
 		[SEEDING_RATIO] = "the ratio is reached",
 		[SEEDING_TIME] = "the time is over",
@@ -204,14 +212,13 @@ static void end_seeding(struct download *d, enum seeding_end why)
 	text_init(&t, ratio, sizeof ratio);
 	text_add_ratio(&t, seeding_ratio_milli(s.uploaded, s.bytes));
 	text_init(&t, took, sizeof took);
-	text_add_duration(&t, (d->x->now_ms - d->seeding_ms) / SECOND_MS);
-	screen_note("%s: seeded for %s, %s uploaded, ratio %s: %s", d->name, took, given, ratio, words[why]);
+	text_add_duration(&t, (d->seeded_ms - d->seeding_ms) / SECOND_MS);
+	screen_note("%s: seeded for %s, %s uploaded, ratio %s: %s", d->name, took, given, ratio, words[d->seeded]);
 	json_begin("seeded", d->index);
-	json_word("reason", seeding_end_name(why));
-	json_number("milliseconds", d->x->now_ms - d->seeding_ms);
+	json_word("reason", seeding_end_name(d->seeded));
+	json_number("milliseconds", d->seeded_ms - d->seeding_ms);
 	json_given(&s);
 	json_end();
-	finish(d, STATUS_COMPLETE, why == SEEDING_INTERRUPTED ? INTERRUPT_MS : GOODBYE_MS);
 }
 
 /* Until when it goes on by itself. */
@@ -567,6 +574,8 @@ static void advance_finishing(struct download *d)
 	if (left)
 		return;
 	d->state = DOWNLOAD_ENDED;
+	if (d->seeded != SEEDING_GOES_ON)
+		tell_seeded(d);
 	run = download_totals(d);
 	if (state_end(&d->out.state, run.uploaded, run.downloaded, d->out.finished) < 0)
 		screen_warn("%s: cannot write its record: %s", d->name, strerror(errno));

@@ -96,6 +96,8 @@ struct download {
 	struct totals before;   /* the same */
 	struct totals earlier;  /* of earlier runs, as their record has it; set before it RUNs */
 	uint64_t seeding_ms, gave_ms; /* SEEDING: since when; when payload was last given */
+	uint64_t seeded_ms;           /* when it had been given enough, and */
+	enum seeding_end seeded;      /* why; GOES_ON: it was not */
 	uint64_t started_ms, moved_ms; /* moved: bytes last arrived */
 	uint64_t kill_ms;   /* FINISHING: when patience ends */
 	bool netproc_follows; /* netproc was ended because its dialer died: no fault of its own */

@@ -15,7 +15,7 @@ set -eu
 
 build='gcc libc6-dev make pkg-config libcurl4-openssl-dev libssl-dev libseccomp-dev ca-certificates'
 demo="$build python3"
-test="$demo python3-libtorrent libcmocka-dev clang libclang-rt-14-dev python3-pytest transmission-daemon aria2 opentracker openssl python3-cryptography iproute2 util-linux procps mktorrent"
+test="$demo python3-libtorrent libcmocka-dev clang libclang-rt-14-dev python3-pytest transmission-daemon aria2 opentracker openssl python3-cryptography iproute2 util-linux procps mktorrent rtorrent"
 
 list() {
 	case $1 in

@@ -33,9 +33,23 @@ def get(source, outdir, peers=(), allow=LOOPBACK, options=(), seconds=20, tracke
     return Run(command + [str(o) for o in options] + list(sources), **kw)
 
 
+def seed(payload, folder=None, options=(), trackers=True, peers=(), allow=LOOPBACK, torrent=None, **kw):
+    """Starts `seed` of what is in `folder`, where the payload was made when that is None."""
+    command = [PROGRAM, "seed", "-d", str(folder or payload.folder)] + ([] if trackers else ["--no-trackers"])
+    for net in allow:
+        command += ["--allow-net", net]
+    for address, port in peers:
+        command += ["--peer", ("[%s]:%d" if ":" in address else "%s:%d") % (address, port)]
+    return Run(command + [str(o) for o in options] + [torrent or payload.torrent], **kw)
+
+
 def run(*arguments, **kw):
     """Any other command line."""
     return Run([PROGRAM, *arguments], **kw)
+
+
+def events(r, name):
+    return [x for x in json_lines(r) if x["event"] == name]
 
 
 def json_lines(r):

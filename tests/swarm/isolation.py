@@ -12,18 +12,41 @@ import itertools
 import os
 import socket
 import struct
+import time
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE, MNT_DETACH = 2, 4, 16384, 1 << 18, 2
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, IFF_UP = 0x8913, 0x8914, 0x8916, 0x891c, 1
 
-# A network of our own on the loopback interface, for programs that take no 127.x address for a peer's.
-HERE = "10.77.0.1"
+# Networks of our own on the loopback interface, for programs that take no 127.x address, and not ::1, for a peer's.
+HERE, HERE6 = "10.77.0.1", "fd77::1"
 _here = itertools.count(2)
 
 
 def next_here():
-    return "10.77.1.%d" % next(_here)
+    n = next(_here)
+    return "10.77.%d.%d" % (1 + n // 250, 1 + n % 250)
+
+
+def next_here6():
+    address = "fd77::1:%x" % next(_here)
+    add_address6(address)
+    return address
+
+
+def add_address6(address):
+    """IPv6 knows no whole network that is ours: each address is added."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, SIOCSIFADDR, struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64, socket.if_nametoindex("lo")))
+    for _ in range(200):  # the kernel takes a moment before it lets anybody bind to it
+        with socket.socket(socket.AF_INET6) as s:
+            try:
+                return s.bind((address, 0))
+            except OSError as e:
+                if e.errno != errno.EADDRNOTAVAIL:
+                    raise
+        time.sleep(0.01)
+
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,6 +76,7 @@ def enter():
         fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
         for what, ip in ((SIOCSIFADDR, HERE), (SIOCSIFNETMASK, "255.255.0.0")):
             fcntl.ioctl(s, what, struct.pack("16sH2x4s8x", b"lo:1", socket.AF_INET, socket.inet_aton(ip)))
+    add_address6(HERE6)
     return True
 
 

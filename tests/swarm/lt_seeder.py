@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""lt_seeder.py ADDRESS PORT FOLDER TORRENT tracker|alone RATE [PEER PORT]: seeds TORRENT, whose data is in FOLDER, until it is stopped.
+"""lt_seeder.py ADDRESS PORT FOLDER TORRENT tracker|alone|leech RATE [PEER PORT]: seeds TORRENT, whose data is in FOLDER, until it is stopped.
 
 Prints SEEDING when the data was checked and (with "tracker") announced.  RATE is bytes per second, 0 for no limit.
-Once it seeds it connects to PEER.
+Once it seeds it connects to PEER; with "leech" at once, and FOLDER need hold nothing.
 """
 import sys
 import time
@@ -31,6 +31,9 @@ def main():
     h = s.add_torrent(p)
     if rate:
         h.set_upload_limit(rate)  # the session's own limit leaves out local peers
+    peer = (sys.argv[7], int(sys.argv[8])) if sys.argv[7:] else None
+    if peer and sys.argv[5] == "leech":
+        h.connect_peer(peer)
     announced = not tracker
     told = False
     end = time.monotonic() + 600
@@ -44,8 +47,8 @@ def main():
         if not told and announced and h.status().is_seeding:
             told = True
             print("SEEDING", flush=True)
-            if sys.argv[7:]:
-                h.connect_peer((sys.argv[7], int(sys.argv[8])))
+            if peer and sys.argv[5] != "leech":
+                h.connect_peer(peer)
 
 
 main()

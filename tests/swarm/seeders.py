@@ -217,6 +217,7 @@ class Tracker:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 64
+            address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
 
             def handle_error(self, request, client_address):
                 pass  # the client went away, or did not like our certificate
@@ -227,7 +228,7 @@ class Tracker:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = "%s://%s:%d/announce" % ("https" if certificate else "http", address, self.port)
+        self.url = "%s://%s:%d/announce" % ("https" if certificate else "http", "[%s]" % address if ":" in address else address, self.port)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
     def answer(self):

@@ -10,7 +10,7 @@ import client
 import payload as shapes
 import process
 import seeders
-from client import COMPLETE, INTERRUPTED, STORAGE, USAGE, assert_complete, get, run
+from client import COMPLETE, INTERRUPTED, STORAGE, USAGE, assert_complete, events, get, run, seed
 from peer import Swarm, honest, metered
 
 pytestmark = pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has this command line")
@@ -29,20 +29,9 @@ def tracker(data):
     t.close()
 
 
-def seed(data, folder=None, options=(), trackers=True, **kw):
-    command = [client.PROGRAM, "seed", "-d", str(folder or data.folder)] + ([] if trackers else ["--no-trackers"])
-    for net in client.LOOPBACK:
-        command += ["--allow-net", net]
-    return process.Run(command + [str(o) for o in options] + [data.torrent], **kw)
-
-
 def announced(tracker, event, r):
     process.wait_for(lambda: event in tracker.events() or r.p.poll() is not None, 15, "it announces " + event)
     assert event in tracker.events(), r.told()
-
-
-def events(r, name):
-    return [x for x in client.json_lines(r) if x["event"] == name]
 
 
 def stamps(top):

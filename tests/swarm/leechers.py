@@ -1,0 +1,114 @@
+"""leechers.py - real clients that download, each a process that ends with its test.
+
+Each is bound to an address of its own, with DHT, local discovery, peer exchange, port forwarding, uTP, UDP trackers and
+encryption off: whom it knows it knows by `torrent`'s tracker, or because they connected.
+"""
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+
+import isolation
+import process
+import seeders
+
+# What is said of rtorrent: as little as makes it a client of one torrent that nobody looks at.
+RTORRENT = """
+directory.default.set = "{folder}"
+session.path.set = "{session}"
+network.port_range.set = {port}-{port}
+network.port_random.set = no
+network.port_open.set = yes
+network.bind_address.set = "{address}"
+protocol.encryption.set = none
+protocol.pex.set = no
+dht.mode.set = disable
+trackers.use_udp.set = no
+system.umask.set = 0022
+system.daemon.set = true
+schedule2 = load, 0, 0, ((load.start, "{torrent}"))
+"""
+
+
+def knows(address, port, payload):
+    """Whether it answers the handshake for this torrent, asked from an address that is not used again."""
+    source = isolation.next_here6() if ":" in address else isolation.next_here()
+    try:
+        with socket.create_connection((address, port), 2, (source, 0)) as s:
+            s.settimeout(2)
+            s.sendall(b"\x13BitTorrent protocol" + bytes(8) + payload.infohash + b"-TS0000-" + os.urandom(12))
+            return len(s.makefile("rb").read(68)) == 68
+    except OSError:
+        return False
+
+
+class Leecher:
+    """One that runs; what it downloads goes to `folder`."""
+
+    def __init__(self, payload, address, torrent):
+        self.payload, self.address, self.port = payload, address, seeders.free_port(address)
+        self.torrent = torrent or payload.torrent
+        self.own = tempfile.mkdtemp(prefix="leecher-", dir=payload.folder)
+        self.folder = os.path.join(self.own, "out")
+        os.mkdir(self.folder)
+        self.environment = dict(os.environ, HOME=self.own, TERM="dumb")
+
+    def wait_ready(self):
+        # rtorrent leaves a handshake of one that asks and goes unanswered.
+        ready = seeders.listens if self.process.args[0] == "rtorrent" else lambda address, port: knows(address, port, self.payload)
+        process.wait_for(lambda: ready(self.address, self.port), 20, "the leecher listens", self.process)
+
+    def assert_complete(self, seconds=30):
+        """All is there, by SHA-256."""
+        end = time.monotonic() + seconds
+        while self.payload.differences(self.folder):
+            assert self.process.poll() is None, process.read_log(self.process)[-3000:]
+            assert time.monotonic() < end, "%s\n%s" % (self.payload.differences(self.folder), process.read_log(self.process)[-3000:])
+            time.sleep(0.1)
+
+
+def libtorrent(payload, address, torrent=None, dials=None):
+    """dials: (address, port) that it connects to at once; of the others only a tracker can tell them."""
+    leecher = Leecher(payload, address, torrent)
+    leecher.process = process.start([seeders.PYTHON, os.path.join(seeders.HERE, "lt_seeder.py"), address, leecher.port, leecher.folder, leecher.torrent, "leech", 0, *(dials or ())])
+    return leecher
+
+
+def transmission(payload, address, torrent=None):
+    leecher = Leecher(payload, address, torrent)
+    v6 = ":" in address
+    settings = {"bind-address-ipv4": isolation.next_here() if v6 else address, "bind-address-ipv6": address if v6 else "::1", "peer-port": leecher.port, "rpc-enabled": False,
+                "download-dir": leecher.folder, "incomplete-dir-enabled": False, "rename-partial-files": False, "preallocation": 0, "dht-enabled": False,
+                "lpd-enabled": False, "pex-enabled": False, "utp-enabled": False, "port-forwarding-enabled": False, "encryption": 0,
+                "watch-dir-enabled": True, "watch-dir": os.path.join(leecher.own, "watch"), "umask": 0o022,
+                "blocklist-enabled": False, "ratio-limit-enabled": False, "idle-seeding-limit-enabled": False, "message-level": 2, "trash-original-torrent-files": False}
+    os.mkdir(settings["watch-dir"])
+    shutil.copy(leecher.torrent, settings["watch-dir"])
+    with open(os.path.join(leecher.own, "settings.json"), "w") as f:
+        json.dump(settings, f)
+    leecher.process = process.start(["transmission-daemon", "-f", "-g", leecher.own], env=leecher.environment)
+    return leecher
+
+
+def aria2(payload, address, torrent=None):
+    leecher = Leecher(payload, address, torrent)
+    leecher.process = process.start(["aria2c", "--no-conf", "--dir=" + leecher.folder, "--seed-ratio=0.0", "--seed-time=600", "--listen-port=%d" % leecher.port,
+                                     "--interface=" + address, "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
+                                     "--disable-ipv6=%s" % ("false" if ":" in address else "true"), "--follow-torrent=mem", "--file-allocation=none",
+                                     leecher.torrent], env=leecher.environment)
+    return leecher
+
+
+def rtorrent(payload, address, torrent=None):
+    leecher = Leecher(payload, address, torrent)
+    session, rc = os.path.join(leecher.own, "session"), os.path.join(leecher.own, "rc")
+    os.mkdir(session)
+    with open(rc, "w") as f:
+        f.write(RTORRENT.format(folder=leecher.folder, session=session, port=leecher.port, address=address, torrent=leecher.torrent))
+    leecher.process = process.start(["rtorrent", "-n", "-o", "import=" + rc], env=leecher.environment)
+    return leecher
+
+
+LEECHERS = {"libtorrent": libtorrent, "transmission": transmission, "aria2": aria2, "rtorrent": rtorrent}
