@@ -48,4 +48,5 @@ def main():
                 h.connect_peer((sys.argv[7], int(sys.argv[8])))
 
 
-main()
+if __name__ == "__main__":
+    main()
