@@ -109,7 +109,8 @@ void peer_flush(struct peer *p)
 	if (t->waits && !t->stuck_ms)
 		t->stuck_ms = swarm_now(p->swarm);
 	peer_watch(p);
-	if (!waits && requests_sendable(&p->up.requests))
+	/* More to send, or, when all that was read is sent, to ask for. */
+	if (!waits && requests_count(&p->up.requests))
 		swarm_upload_turn_for(p);
 }
 

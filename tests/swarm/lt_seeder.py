@@ -51,4 +51,5 @@ def main():
                 h.connect_peer(peer)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,6 @@
 """Giving back, as the user sees it: seed, and get that goes on; when it ends, with which status, and what is told."""
 import os
+import re
 import shutil
 import signal
 import time
@@ -91,6 +92,29 @@ def test_twice_interrupted_a_seed_is_gone_at_once(data, tracker):
     r.signal(signal.SIGINT)
     assert r.wait(15) == COMPLETE, r.told()
     assert time.monotonic() - start < 2.5, "it waited for the tracker"
+
+
+def test_a_super_seed_gives_hardly_any_piece_twice(tmp_path, data):
+    """Three libtorrent leechers that know each other complete, and the seed has sent less than one and a half copies."""
+    addresses = [seeders.next_network() for _ in range(3)]
+    ports = [seeders.free_port(a) for a in addresses]
+    port = seeders.free_port()
+    r = seed(data, options=["--super-seed", "--port", port, "--json", "-v"], trackers=False)
+    process.wait_for(lambda: seeders.listens("127.0.0.1", port) or r.p.poll() is not None, 10, "it listens")
+    leechers = []
+    for i, (address, own) in enumerate(zip(addresses, ports)):
+        folder = tmp_path / ("leecher%d" % i)
+        folder.mkdir()
+        others = ["%s:%d" % x for k, x in enumerate(zip(addresses, ports)) if k != i]
+        leechers.append(process.start([seeders.PYTHON, os.path.join(seeders.HERE, "lt_leecher.py"), address, own, folder, data.torrent, "127.0.0.1:%d" % port, *others]))
+    for i, p in enumerate(leechers):
+        process.wait_for(lambda: "COMPLETE" in process.read_log(p) or r.p.poll() is not None, 50, "leecher %d completes" % i, p)
+        assert data.differences(str(tmp_path / ("leecher%d" % i))) == [], r.told()
+    process.wait_for(lambda: max(map(int, re.findall(r'"uploaded_bytes":(\d+),', r.stdout))) >= data.length, 10, "all that was given is told")
+    r.signal(signal.SIGINT)
+    assert r.wait(15) == COMPLETE, r.told()
+    assert data.length <= events(r, "seeded")[-1]["uploaded_bytes"] < 1.5 * data.length, r.told()
+    client.assert_bounded(r)
 
 
 # ---- what is not all there

@@ -429,7 +429,10 @@ static void test_who_takes_nothing_gives_its_slots_up_and_goes_on_later(void **s
 	turns(20);
 	assert_int_equal(f.reads_seen, seen); /* and gets no new ones */
 	read_to_the_end();
+	assert_false(p->dead);
 	assert_false(p->up.stalled);
+	assert_true(p->up.choke.unchoked);
+	assert_int_equal(requests_count(&p->up.requests), 0);
 	for (i = 0; i < 16; i++)
 		assert_block(i, 0, REQUEST_BYTES_MAX);
 	end();
