@@ -210,6 +210,9 @@ enum peer_sent peer_send_blocks(struct peer *p)
 	swarm_count_sent(p->swarm, (size_t)n);
 	swarm_count_uploaded(p, requests_sent(q, (size_t)n, &freed));
 	give_back(p, &freed);
+	/* Also when it was not its turn (the socket had room again): what left the window makes room for the next reads. */
+	if (q->next != q->count)
+		swarm_upload_turn_for(p);
 	return (size_t)n < offered ? PEER_SENT_WAITS : PEER_SENT_ALL;
 }
 
