@@ -25,6 +25,7 @@
 /* Of a request that costs patience: so many such messages a second are a flood (peer.c). */
 #define COST_OF_NO_USE 5
 #define COST_OF_OVERRUN 20
+#define COST_OF_CANCEL 2 /* an endgame has some hundreds */
 
 static void give_back(struct peer *p, const struct requests_freed *freed)
 {
@@ -99,6 +100,7 @@ void peer_on_cancel(struct peer *p, const struct wire_head *m)
 
 	switch (requests_cancel(&p->up.requests, m->piece, m->begin, m->length, &freed)) {
 	case REQUESTS_CANCELLED:
+		peer_tire(p, COST_OF_CANCEL);
 		reject(p, m->piece, m->begin, m->length);
 		break;
 	case REQUESTS_FINISHES:

@@ -33,7 +33,7 @@ release | kill)
 	make -s $mode all || { echo "== make $mode all: 0 passed, 1 failed" | tee -a "$log"; exit 1; }
 	[ "$1" = kill ] || step 600 $mode check-unit
 	[ -z "$probe" ] || step 300 $mode $probe
-	step 900 $mode check-world
+	step 1500 $mode check-world
 	;;
 san)
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1

@@ -11,7 +11,7 @@ name=$2
 shift 2
 [ $# -gt 0 ] || set -- "$here/swarm" "$here/hostile"
 python=${PYTHON:-/usr/bin/python3}
-limit=${WORLD_SECONDS:-600}
+limit=${WORLD_SECONDS:-1200}
 who=${WHO:-}
 [ -n "$who" ] || { [ "$(id -u)" = 0 ] && who="root user" || who=self; }
 tmp=$(mktemp -d /tmp/bulkhead-tests.XXXXXX)

