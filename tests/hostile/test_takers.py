@@ -18,11 +18,10 @@ import seeders
 from peer import CANCEL, CHOKE, HAVE_NONE, INTERESTED, NOT_INTERESTED, PIECE, PROTOCOL, REJECT, REQUEST, UNCHOKE, Swarm, message
 from peers import FAST, TERMINAL
 
-pytestmark = pytest.mark.skipif(client.REFERENCE, reason="says nothing about the tests")
 BLOCK = 16384
 
 # Not yet looked at as an ordinary user.
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")
+pytestmark = [pytest.mark.skipif(client.REFERENCE, reason="says nothing about the tests"), pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ import seeders
 from client import COMPLETE, STORAGE, events, get, seed
 from peer import Swarm
 
-pytestmark = pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has these options")
 
 MIB = 1 << 20
 HERE = {"IPv4": isolation.HERE, "IPv6": isolation.HERE6}
@@ -26,7 +25,7 @@ NEXT = {"IPv4": isolation.next_here, "IPv6": isolation.next_here6}
 NETS = ["10.77.0.0/16", "fd77::/64"]
 
 # Not yet looked at as an ordinary user.
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")
+pytestmark = [pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has these options"), pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")]
 
 
 @pytest.fixture
