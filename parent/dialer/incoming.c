@@ -123,13 +123,6 @@ void listener_ready(struct dialer *d, struct listener *l)
 	int i, fd;
 
 	for (i = 0; i < ACCEPTS_PER_TURN && listeners_are_served(d); i++) {
-		uint32_t wait = limits_wait_ms(&d->accepts, d->now_ms * 1000);
-
-		/* Whoever comes with many others waits in the kernel's queue. */
-		if (wait) {
-			d->accept_after_ms = d->now_ms + wait;
-			return;
-		}
 		fd = accept_socket(l->fd, &from);
 		if (fd >= 0) {
 			arrived(d, l, fd, &from);

@@ -15,7 +15,7 @@ const struct limit_rates limits_of_dials = {
 
 /* Behind one IPv4 address there may be many: a household, a provider's customers. */
 const struct limit_rates limits_of_accepts = {
-	.burst = 64, .addr_burst = 8, .addr_every_ms = 4000, .net_burst = 128, .net_every_ms = 50, .addr6_bytes = 8,
+	.burst = 64, .addr_burst = 8, .addr_every_ms = 4000, .net_burst = 32, .net_every_ms = 500, .addr6_bytes = 8,
 };
 
 void limits_init(struct limits *l, const struct limit_rates *rates, uint32_t per_second)
@@ -74,11 +74,6 @@ static struct limit_row *row_of(struct limit_row *set, const uint8_t key[17])
 			best = &set[i];
 	}
 	return best;
-}
-
-uint32_t limits_wait_ms(const struct limits *l, uint64_t now_us)
-{
-	return (uint32_t)((bucket_wait(l->full_us, l->rates->burst, l->every_us, now_us) + 999) / 1000);
 }
 
 uint32_t limits_take(struct limits *l, const struct net_addr *a, bool whole, uint64_t now_us)

@@ -51,7 +51,4 @@ void limits_init(struct limits *l, const struct limit_rates *rates, uint32_t per
  */
 uint32_t limits_take(struct limits *l, const struct net_addr *a, bool whole, uint64_t now_us);
 
-/* Until the limit over all together lets one more through: 0 at once.  Nothing is counted. */
-uint32_t limits_wait_ms(const struct limits *l, uint64_t now_us);
-
 #endif
