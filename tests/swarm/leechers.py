@@ -48,7 +48,7 @@ class Leecher:
     """One that runs; what it downloads goes to `folder`."""
 
     def __init__(self, payload, address, torrent):
-        self.payload, self.address, self.port = payload, address, seeders.free_port(address)
+        self.payload, self.address, self.port = payload, address, seeders.free_port()
         self.torrent = torrent or payload.torrent
         self.own = tempfile.mkdtemp(prefix="leecher-", dir=payload.folder)
         self.folder = os.path.join(self.own, "out")

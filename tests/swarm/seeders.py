@@ -3,6 +3,7 @@
 Everything binds to an address of 127.0.0.0/8 (or ::1) and to nothing else, with DHT, local discovery, port
 forwarding and uTP off.
 """
+import errno
 import http.server
 import itertools
 import json
@@ -37,10 +38,22 @@ def next_network():
     return "127.%d.%d.1" % (60 + n // 250, 1 + n % 250)
 
 
-def free_port(address="127.0.0.1"):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+# Below those that the kernel gives to sockets which connect (ip_local_port_range): what is free stays free.
+_ports = itertools.count(15000 + os.getpid() % 15000)
+
+
+def free_port():
+    """A port that nothing has, in IPv4 or IPv6, whatever its address."""
+    while True:
+        port = next(_ports)
+        with socket.socket(socket.AF_INET6) as s:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                s.bind(("::", port))
+                return port
+            except OSError as e:
+                if e.errno != errno.EADDRINUSE:
+                    raise
 
 
 def listens(address, port):
@@ -77,7 +90,7 @@ def is_seeding(address, port, payload):
 def libtorrent(payload, address=None, tracker=False, rate=0, dials=None):
     """(address, port) of a libtorrent session; rate in bytes per second, 0 is as fast as it can; dials: (address, port) that it connects to."""
     address = address or next_address()
-    port = free_port(address)
+    port = free_port()
     p = process.start([PYTHON, os.path.join(HERE, "lt_seeder.py"), address, port, payload.folder, payload.torrent, "tracker" if tracker else "alone", rate, *(dials or ())])
     process.wait_for(lambda: "SEEDING" in process.read_log(p), 30, "libtorrent seeds", p)
     return address, port
@@ -85,7 +98,7 @@ def libtorrent(payload, address=None, tracker=False, rate=0, dials=None):
 
 def transmission(payload, address=None, tracker=False):
     address = address or next_address()
-    port, rpc = free_port(address), free_port(address)
+    port, rpc = free_port(), free_port()
     folder = tempfile.mkdtemp(prefix="transmission-", dir=payload.folder)
     settings = {"bind-address-ipv4": address, "bind-address-ipv6": "::1", "peer-port": port, "rpc-enabled": True, "rpc-bind-address": address, "rpc-port": rpc,
                 "rpc-authentication-required": False, "rpc-whitelist-enabled": False, "rpc-host-whitelist-enabled": False, "download-dir": payload.folder,
@@ -125,7 +138,7 @@ def transmission(payload, address=None, tracker=False):
 
 def aria2(payload, address=None, tracker=False):
     address = address or next_address()
-    port = free_port(address)
+    port = free_port()
     p = process.start(["aria2c", "--no-conf", "--dir=" + payload.folder, "--check-integrity=true", "--seed-ratio=0.0", "--seed-time=600", "--listen-port=%d" % port,
                        "--interface=" + address, "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
                        "--disable-ipv6=true", "--follow-torrent=mem", "--file-allocation=none", payload.torrent],
@@ -139,7 +152,7 @@ SEEDERS = {"libtorrent": libtorrent, "transmission": transmission, "aria2": aria
 
 def opentracker(infohashes, address="127.0.0.1"):
     """(HTTP URL, UDP URL) of Debian's opentracker, whose access list is these info-hashes."""
-    port = free_port(address)
+    port = free_port()
     folder = tempfile.mkdtemp(prefix="opentracker-")
     os.chmod(folder, 0o755)
     allowed = os.path.join(folder, "allowed")

@@ -107,7 +107,7 @@ def test_an_output_directory_that_is_not_there(tmp_path, data):
 
 def nobody():
     """The address of a peer that is not there."""
-    return "127.0.0.1", seeders.free_port("127.0.0.1")
+    return "127.0.0.1", seeders.free_port()
 
 
 @pytest.mark.parametrize("trackers", [False, True], ids=["no-trackers", "udp"])

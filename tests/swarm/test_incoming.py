@@ -58,7 +58,7 @@ def test_completes_from_a_seeder_that_connects_to_us(tmp_path, outdir, seeder, i
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_completes_from_a_seeder_that_connects_to_a_port_of_ours(tmp_path, outdir, address):
     p = shapes.single(tmp_path)
-    port = seeders.free_port(address)
+    port = seeders.free_port()
     r = get(p.torrent, outdir, options=["--port", "%d" % port, "--json"])
     process.wait_for(lambda: b'"listening"' in r.out, 10, "it listens")
     seeders.libtorrent(p, seeders.next_address() if address == "127.0.0.1" else address, dials=(address, port))

@@ -97,7 +97,7 @@ def test_twice_interrupted_a_seed_is_gone_at_once(data, tracker):
 def test_a_super_seed_gives_hardly_any_piece_twice(tmp_path, data):
     """Three libtorrent leechers that know each other complete, and the seed has sent less than one and a half copies."""
     addresses = [seeders.next_network() for _ in range(3)]
-    ports = [seeders.free_port(a) for a in addresses]
+    ports = [seeders.free_port() for a in addresses]
     port = seeders.free_port()
     r = seed(data, options=["--super-seed", "--port", port, "--json", "-v"], trackers=False)
     process.wait_for(lambda: seeders.listens("127.0.0.1", port) or r.p.poll() is not None, 10, "it listens")
