@@ -33,6 +33,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
 #include "../../parent/text.c"
+#include "../../parent/values.c"
 
 /* What people were told. */
 static char said[16384];
@@ -47,18 +48,6 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length)
 		said[used + length] = 0;
 	}
 	return (ssize_t)length;
-}
-
-/* Of the command line, which is no part of this. */
-bool options_is_name(const char *name)
-{
-	return *name;
-}
-size_t options_next_url(const char **list, const char **url)
-{
-	*url = *list;
-	*list += strlen(*list);
-	return (size_t)(*list - *url);
 }
 
 /* ---- the launcher */
