@@ -19,7 +19,10 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #undef stream_put
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
+#include "../../parent/deaths.c"
 #include "../../parent/download.c"
+#include "../../parent/giving.c"
+#include "../../parent/starting.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/newfile.c"

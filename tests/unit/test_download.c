@@ -21,7 +21,10 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #undef write
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
+#include "../../parent/deaths.c"
 #include "../../parent/download.c"
+#include "../../parent/giving.c"
+#include "../../parent/starting.c"
 #include "../../parent/feed.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
