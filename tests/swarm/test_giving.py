@@ -1,7 +1,5 @@
-"""What bulkhead gives: to real leechers, and to one written by hand that looks at every message; how fast; what is counted."""
-import json
+"""What bulkhead gives to a leecher written by hand that looks at every message; how fast; what is counted."""
 import os
-import signal
 import struct
 import threading
 import time
@@ -9,96 +7,23 @@ import time
 import pytest
 
 import client
-import isolation
 import leechers
 import payload as shapes
 import peer
 import process
 import seeders
-from client import COMPLETE, STORAGE, events, get, seed
+from client import COMPLETE, STORAGE, end, events, get, listening, seed
 from peer import Swarm
 
 
 MIB = 1 << 20
-HERE = {"IPv4": isolation.HERE, "IPv6": isolation.HERE6}
-NEXT = {"IPv4": isolation.next_here, "IPv6": isolation.next_here6}
-NETS = ["10.77.0.0/16", "fd77::/64"]
 
-# Not yet looked at as an ordinary user.
-pytestmark = [pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has these options"), pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")]
+pytestmark = pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has these options")
 
 
 @pytest.fixture
 def data(tmp_path):
     return shapes.single(tmp_path, 3 * MIB + 777, piece_length=64 << 10)
-
-
-def tracker_of(address, peers=()):
-    """Transmission dials nobody where there are seeds only."""
-    t = seeders.Tracker(peers, address=address)
-    t.extra = {"complete": 1, "incomplete": 1}
-    return t
-
-
-def listening(r):
-    """The port, once it listens."""
-    process.wait_for(lambda: b'"listening"' in r.out or r.p.poll() is not None, 15, "it listens")
-    assert r.p.poll() is None, r.told()
-    return next(json.loads(line)["port"] for line in bytes(r.out).splitlines() if b'"listening"' in line)
-
-
-def end(r):
-    """Interrupts a seed: all was given well."""
-    r.signal(signal.SIGINT)
-    assert r.wait(15) == COMPLETE, r.told()
-    client.assert_bounded(r)
-
-
-# ---- real leechers, which know nobody else
-
-# Transmission looks only every ten seconds for whom it wants something of: both families at once, and some patience.
-FAMILIES = ("IPv4", "IPv6")
-FAMILIES_OF = {"rtorrent": ("IPv4",)}  # it binds to no IPv6 address
-
-
-@pytest.mark.time_limit(120)
-@pytest.mark.parametrize("name", ["aria2", "libtorrent", "rtorrent"])
-def test_real_leechers_connect_to_a_seed_and_complete(data, isolated, name):
-    r = seed(data, trackers=False, allow=NETS, options=["--json"])
-    port = listening(r)
-    families = FAMILIES_OF.get(name, FAMILIES)
-    trackers = [tracker_of(HERE[f], [(HERE[f], port)]) for f in families]
-    both = [leechers.LEECHERS[name](data, NEXT[f](), torrent=data.write_torrent([t.url], path="%s.%s.torrent" % (data.torrent, f))) for f, t in zip(families, trackers)]
-    for leecher in both:
-        leecher.assert_complete(80)
-    end(r)
-    assert events(r, "seeded")[0]["uploaded_bytes"] >= len(both) * data.length, r.told()
-    for t in trackers:
-        t.close()
-
-
-@pytest.mark.time_limit(120)
-@pytest.mark.parametrize("name", ["aria2", "libtorrent"])
-def test_a_seed_connects_to_real_leechers_which_complete(data, isolated, name):
-    both = [leechers.LEECHERS[name](data, NEXT[f]()) for f in FAMILIES_OF.get(name, FAMILIES)]
-    for leecher in both:
-        leecher.wait_ready()
-    tracker = tracker_of(isolation.HERE, [(leecher.address, leecher.port) for leecher in both])
-    r = seed(data, allow=NETS, options=["--json", "--no-listen"], torrent=data.write_torrent([tracker.url], path=data.torrent + ".seed.torrent"))
-    for leecher in both:
-        leecher.assert_complete(80)
-    end(r)
-    assert events(r, "seeded")[0]["uploaded_bytes"] >= len(both) * data.length, r.told()
-    tracker.close()
-
-
-def test_a_tree_of_files_is_given(tmp_path, isolated):
-    data = shapes.many(tmp_path)
-    leecher = leechers.libtorrent(data, isolation.next_here())
-    leecher.wait_ready()
-    r = seed(data, trackers=False, allow=NETS, peers=[(leecher.address, leecher.port)], options=["--json", "--no-listen"])
-    leecher.assert_complete()
-    end(r)
 
 
 # ---- a leecher written by hand
