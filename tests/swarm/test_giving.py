@@ -33,13 +33,10 @@ FAST_MESSAGES = {peer.SUGGEST, peer.HAVE_ALL, peer.HAVE_NONE, peer.REJECT, peer.
 
 
 class Leech:
-    """Takes all pieces, or those of `pieces`, with `ahead` requests on their way.  What came is in `got` and `seen`.
+    """Takes all pieces, or those of `pieces`, in so many `visits`, with `ahead` requests on their way.  What came is in `got` and `seen`."""
 
-    rest: seconds between the first block and the begin of the measurement; blocks are counted from there on.
-    """
-
-    def __init__(self, data, fast=False, pieces=None, ahead=32):
-        self.data, self.fast, self.ahead = data, fast, ahead
+    def __init__(self, data, fast=False, pieces=None, ahead=32, visits=1):
+        self.data, self.fast, self.ahead, self.visits = data, fast, ahead, visits
         self.blocks = [(p, b, min(1 << 14, data.piece_bytes(p) - b)) for p in (range(data.pieces) if pieces is None else pieces) for b in range(0, data.piece_bytes(p), 1 << 14)]
         self.got, self.seen, self.times, self.done = {}, [], [], threading.Event()
         self.__name__ = "leech"
@@ -51,7 +48,10 @@ class Leech:
         await c.send(peer.HAVE_NONE) if self.fast else None
         await c.send(peer.INTERESTED)
         todo, out = [b for b in self.blocks if b not in self.got], set()
+        until = len(self.blocks) * c.number // self.visits
         while todo or out:
+            if len(self.got) >= until:
+                return
             id, body = await c.recv()
             self.seen.append((id, body))
             if id == peer.UNCHOKE:
@@ -106,6 +106,23 @@ def test_what_a_leecher_sees(data, fast, dialled):
     else:
         assert ids[0] == peer.BITFIELD and not FAST_MESSAGES & set(ids), ids[:20]
         assert sum(bin(b).count("1") for b in leech.seen[0][1]) == data.pieces
+
+
+@pytest.mark.parametrize("dialled", [False, True], ids=["it connects", "we connect"])
+def test_a_leecher_that_leaves_and_comes_again_gets_all(data, dialled):
+    """It closes after a quarter of the blocks, three times; what it has it does not ask for again."""
+    leech = Leech(data, fast=True, visits=4)
+    if dialled:
+        with Swarm(data, [leech]) as swarm:
+            r = seed(data, trackers=False, peers=swarm.addresses, options=["--json", "--no-listen"])
+            assert_leeched(leech, swarm, 50)
+            end(r)
+    else:
+        r = seed(data, trackers=False, options=["--json"])
+        with Swarm(data, [leech], calls=("127.0.0.1", listening(r))) as swarm:
+            assert_leeched(leech, swarm, 50)
+            end(r)
+    assert swarm.all[0].connections >= 4
 
 
 def test_a_choked_peer_gets_what_is_allowed_fast_and_is_told_of_the_rest(data):
