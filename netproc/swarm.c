@@ -49,6 +49,12 @@ void swarm_count(struct swarm *s, uint32_t received, uint32_t wasted)
 
 /* ---- peers come and go */
 
+/* It was worth a connection: it gave something or, once there is nothing left to get, took something. */
+static bool was_of_use(const struct peer *p)
+{
+	return p->shook && (p->received_bytes || (picker_complete(p->swarm->picker) && p->up.choke.sent_bytes));
+}
+
 void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 {
 	struct swarm *s = p->swarm;
@@ -71,7 +77,7 @@ void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 		picker_leave(s->picker, &p->pick);
 		swarm_kick(s);
 	}
-	swarm_disconnected(s, p->candidate, reason, !p->shook || !p->received_bytes);
+	swarm_disconnected(s, p->candidate, reason, !was_of_use(p));
 	s->connect = true;
 }
 

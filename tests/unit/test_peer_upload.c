@@ -485,6 +485,29 @@ static void test_a_peer_that_dies_with_reads_out_leaves_nothing_behind(void **st
 	end();
 }
 
+/* It is dialled again as soon as one that gave; one that came for nothing waits longer each time. */
+static void test_a_peer_that_took_from_a_seed_is_no_failure(void **state)
+{
+	struct candidate *c;
+	uint32_t takes;
+
+	(void)state;
+	for (takes = 0; takes <= 1; takes++) {
+		begin_unchoked(true);
+		c = candidates_at(f.swarm->candidates, p->candidate);
+		if (takes)
+			send_triple(WIRE_REQUEST, 1, 0, BLOCK_BYTES);
+		turns(2);
+		answer_all();
+		turns(2);
+		swarm_drop(p, DROP_CLOSED, "test");
+		turns(1);
+		assert_int_equal(c->state, CANDIDATE_IDLE);
+		assert_int_equal(c->failures, !takes);
+		end();
+	}
+}
+
 /* ---- diskproc */
 
 static void test_a_read_that_fails_is_rejected(void **state)
@@ -698,6 +721,7 @@ int main(void)
 		cmocka_unit_test(test_who_takes_nothing_gives_its_slots_up_and_goes_on_later),
 		cmocka_unit_test(test_haves_to_a_peer_that_reads_nothing_are_bounded_and_reach_it_later),
 		cmocka_unit_test(test_a_peer_that_dies_with_reads_out_leaves_nothing_behind),
+		cmocka_unit_test(test_a_peer_that_took_from_a_seed_is_no_failure),
 		cmocka_unit_test(test_a_read_that_fails_is_rejected),
 		cmocka_unit_test(test_a_block_that_cannot_be_finished_drops_the_peer),
 		cmocka_unit_test(test_a_block_goes_on_where_it_was_after_diskproc_was_replaced),
