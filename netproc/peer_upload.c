@@ -253,6 +253,27 @@ void peer_upload_forget(struct peer *p)
 	p->up.stalled = false;
 }
 
+void peer_upload_again(struct peer *p)
+{
+	static struct request dropped[REQUESTS_MAX];
+	uint32_t i, n;
+	bool stuck;
+
+	if (p->dead || !requests_count(&p->up.requests))
+		return;
+	n = requests_keep_had(&p->up.requests, swarm_have(p->swarm), dropped, &stuck);
+	if (stuck) {
+		swarm_drop(p, DROP_USELESS, "a block that it was being sent is not here any more");
+		return;
+	}
+	for (i = 0; i < n; i++)
+		reject(p, dropped[i].piece, dropped[i].begin, dropped[i].length);
+	if (n)
+		peer_flush(p);
+	if (requests_count(&p->up.requests))
+		swarm_upload_turn_for(p);
+}
+
 void peer_upload_end(struct peer *p)
 {
 	struct requests_freed freed = { 0 };

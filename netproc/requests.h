@@ -116,6 +116,13 @@ enum requests_failed requests_on_failed(struct requests *q, uint32_t serial, str
 void requests_release(struct requests *q, struct requests_freed *freed);
 /* diskproc was replaced: its slots are gone, and so are the reads that were out. */
 void requests_forget(struct requests *q);
+/*
+ * The next one has told what it has (a bitfield), and no read was issued since
+ * requests_forget(): requests for other pieces are dropped.  out, and what is
+ * returned, as with requests_choke().  *stuck: the one that is partly sent cannot
+ * go on; it stays in the queue, and there is no way on with this peer.
+ */
+uint32_t requests_keep_had(struct requests *q, const uint8_t *have, struct request out[REQUESTS_MAX], bool *stuck);
 
 /* ---- the socket */
 

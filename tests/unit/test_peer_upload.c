@@ -528,18 +528,11 @@ static void test_a_block_that_cannot_be_finished_drops_the_peer(void **state)
 	end();
 }
 
-static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void **state)
+/* diskproc dies, and another one has the first `have` pieces. */
+static void replace_disk(uint32_t have)
 {
 	int sv[2];
 
-	(void)state;
-	begin_unchoked(true);
-	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
-	turns(2);
-	fixture_answer(&f, 0, false);
-	fixture_answer(&f, 0, false);
-	turns(2);
-	assert_true(requests_midway(&p->up.requests));
 	channel_close(&f.disk);
 	turns(2);
 	assert_false(f.swarm->ready);
@@ -548,13 +541,70 @@ static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void *
 	f.read_count = f.uploads_busy = 0;
 	memset(f.upload_busy, 0, sizeof f.upload_busy);
 	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
-	fixture_have(&f, PIECES);
+	fixture_have(&f, have);
 	turns(3);
+}
+
+static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	fixture_answer(&f, 0, false);
+	fixture_answer(&f, 0, false);
+	turns(2);
+	assert_true(requests_midway(&p->up.requests));
+	replace_disk(PIECES);
 	assert_true(alive());
 	assert_true(f.read_count > 0);
 	assert_int_equal(f.reads[0].begin, 2 * SLOT_BYTES);
 	read_to_the_end();
 	assert_block(3, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+static void test_what_the_next_diskproc_has_not_verified_is_rejected_and_not_read(void **state)
+{
+	struct seen m;
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	for (i = 0; i < 6; i++)
+		send_triple(WIRE_REQUEST, i, 0, BLOCK_BYTES);
+	turns(2);
+	forget_seen();
+	/* Of those that were read and those that were not. */
+	replace_disk(4);
+	assert_true(alive());
+	assert_int_equal(f.read_count, 4);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(f.reads[i].piece, i);
+	for (i = 4; i < 6; i++) {
+		m = next_seen();
+		assert_int_equal(m.id, WIRE_REJECT);
+		assert_int_equal(m.piece, i);
+	}
+	answer_all();
+	turns(2);
+	for (i = 0; i < 4; i++)
+		assert_block(i, 0, BLOCK_BYTES);
+	end();
+}
+
+static void test_a_block_that_the_next_diskproc_has_not_verified_ends_with_the_peer(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	fixture_answer(&f, 0, false);
+	turns(2);
+	assert_true(requests_midway(&p->up.requests));
+	replace_disk(3);
+	assert_false(alive());
+	assert_int_equal(f.read_count, 0);
 	end();
 }
 
@@ -701,6 +751,8 @@ int main(void)
 		cmocka_unit_test(test_a_read_that_fails_is_rejected),
 		cmocka_unit_test(test_a_block_that_cannot_be_finished_drops_the_peer),
 		cmocka_unit_test(test_a_block_goes_on_where_it_was_after_diskproc_was_replaced),
+		cmocka_unit_test(test_what_the_next_diskproc_has_not_verified_is_rejected_and_not_read),
+		cmocka_unit_test(test_a_block_that_the_next_diskproc_has_not_verified_ends_with_the_peer),
 		cmocka_unit_test(test_max_up_lets_no_more_through_than_it_says),
 		cmocka_unit_test(test_a_super_seed_shows_one_piece_after_the_other),
 		cmocka_unit_test(test_super_seeding_ends_when_each_piece_was_seen_and_then_all_is_told),
