@@ -640,6 +640,85 @@ static void test_max_up_lets_no_more_through_than_it_says(void **state)
 	end();
 }
 
+static void test_without_tokens_the_line_stands_still_and_goes_on_in_its_order(void **state)
+{
+	static const uint8_t want[] = { 0, 0, 0, 1, WIRE_INTERESTED };
+	uint8_t hello[68], out[WIRE_HEAD_MAX];
+	struct peer *second;
+	int end_of_second;
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	second = fixture_peer(&f, 2, &end_of_second);
+	memcpy(hello, greeting, sizeof hello);
+	hello[67] = 'z';
+	peer_feed(second, hello, sizeof hello);
+	peer_feed(second, want, sizeof want);
+	turns(2);
+	assert_true(second->up.choke.unchoked);
+	/* A second's worth of debt. */
+	bucket_init(&f.swarm->up.bucket, 1 << 20, now_us());
+	bucket_take(&f.swarm->up.bucket, 1 << 20);
+	for (i = 0; i < 3; i++) {
+		send_triple(WIRE_REQUEST, i, 0, BLOCK_BYTES);
+		turns(1);
+		peer_feed(second, out, wire_put_triple(out, WIRE_REQUEST, 8 + i, 0, BLOCK_BYTES));
+		turns(1);
+	}
+	while (f.read_count)
+		fixture_answer(&f, 0, false);
+	forget_seen();
+	turns(20);
+	assert_int_equal(f.swarm->up.bytes, 0);
+	assert_ptr_equal(f.swarm->up.line, p);
+	assert_ptr_equal(p->up.next, second);
+	assert_int_equal(f.swarm->up.in_line, 2);
+	assert_true(f.swarm->up.timer.heap != 0);
+	assert_int_equal(loop_turn(f.loop, 0), 0); /* it waits for the timer, and does not spin */
+	assert_int_equal(swarm_wait_ms(f.swarm), 1000);
+	/* The burst is enough for all of them. */
+	bucket_init(&f.swarm->up.bucket, 1 << 20, now_us());
+	swarm_upload_kick(f.swarm);
+	turns(10);
+	for (i = 0; i < 3; i++)
+		assert_block(i, 0, BLOCK_BYTES);
+	assert_int_equal(f.swarm->up.bytes, 6 * BLOCK_BYTES);
+	close(end_of_second);
+	end();
+}
+
+static void test_who_sends_more_than_max_down_allows_is_not_read_until_there_are_tokens(void **state)
+{
+	const uint64_t rate = 1 << 20;
+	uint64_t began;
+	uint32_t i;
+
+	(void)state;
+	begin_with(PIECES, true, false);
+	bucket_init(&f.swarm->up.down, rate, now_us());
+	bucket_take(&f.swarm->up.down, rate / 5); /* a tenth of a second is the burst: this is as much of debt */
+	began = now_us();
+	send_message(WIRE_INTERESTED, "", 0);
+	turns(1);
+	assert_true(p->paused);
+	assert_false(p->up.choke.interested);
+	assert_true(f.swarm->up.down_timer.heap != 0);
+	turns(1); /* settles what the timers bring */
+	for (i = 0; i < 1000 && !p->up.choke.interested; i++) {
+		/* Its bytes lie there, and it is not they that wake the loop. */
+		if (p->paused && loop_turn(f.loop, 0) > 0)
+			assert_false(p->paused);
+		loop_turn(f.loop, 5);
+		swarm_end_turn(f.swarm, true);
+	}
+	assert_true(p->up.choke.interested);
+	assert_false(p->paused);
+	assert_true(now_us() - began >= 90000);
+	assert_true(alive());
+	end();
+}
+
 /* ---- super-seeding */
 
 static uint32_t shown_now(void)
@@ -754,6 +833,8 @@ int main(void)
 		cmocka_unit_test(test_what_the_next_diskproc_has_not_verified_is_rejected_and_not_read),
 		cmocka_unit_test(test_a_block_that_the_next_diskproc_has_not_verified_ends_with_the_peer),
 		cmocka_unit_test(test_max_up_lets_no_more_through_than_it_says),
+		cmocka_unit_test(test_without_tokens_the_line_stands_still_and_goes_on_in_its_order),
+		cmocka_unit_test(test_who_sends_more_than_max_down_allows_is_not_read_until_there_are_tokens),
 		cmocka_unit_test(test_a_super_seed_shows_one_piece_after_the_other),
 		cmocka_unit_test(test_super_seeding_ends_when_each_piece_was_seen_and_then_all_is_told),
 		cmocka_unit_test(test_what_was_downloaded_is_not_super_seeded),
