@@ -116,7 +116,8 @@ static void ask(struct peer *p)
 	peer_feed(p, interested, sizeof interested);
 	turn();
 	for (i = 0; i < 2 * (PIECES / 2) && !p->dead; i++)
-		peer_feed(p, out, wire_put_triple(out, WIRE_REQUEST, i % (PIECES / 2), i / (PIECES / 2) * BLOCK_BYTES, i ? BLOCK_BYTES : 40000));
+		peer_feed(p, out,
+			  wire_put_triple(out, WIRE_REQUEST, i % (PIECES / 2), i / (PIECES / 2) * BLOCK_BYTES, i ? BLOCK_BYTES : 40000));
 	turn();
 	if (!f.read_count)
 		abort();
@@ -124,7 +125,8 @@ static void ask(struct peer *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint8_t hello[] = "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl\0\0\0\1\16\0\0\0\1\1";
+	static const uint8_t hello[] =
+	    "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl\0\0\0\1\16\0\0\0\1\1";
 	struct peer *p;
 	size_t took;
 	uint32_t i;

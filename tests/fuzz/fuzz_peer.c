@@ -9,13 +9,13 @@
 #include "peer_sees.h"
 
 enum how {
-	GREETED = 0x01,  /* a handshake with both extensions goes before */
-	SEEDING = 0x02,  /* all pieces are here; */
-	HALF = 0x04,     /* of them the first half */
+	GREETED = 0x01,    /* a handshake with both extensions goes before */
+	SEEDING = 0x02,    /* all pieces are here; */
+	HALF = 0x04,       /* of them the first half */
 	LAST_FIRST = 0x08, /* reads are answered in the order of a stack */
 	SOME_FAIL = 0x10,  /* each third one with READ_FAILED */
-	DEAF = 0x20,     /* the peer reads nothing until the end, and is given up */
-	REPLACED = 0x40, /* in the middle diskproc is replaced by one that has the first half */
+	DEAF = 0x20,       /* the peer reads nothing until the end, and is given up */
+	REPLACED = 0x40,   /* in the middle diskproc is replaced by one that has the first half */
 };
 
 #define PIECES 37u
