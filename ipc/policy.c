@@ -83,7 +83,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(ALL, mmap, "malloc: anonymous, never executable", WITHIN(2, PROT_READ | PROT_WRITE),
 	      WITH(3, MAP_PRIVATE | MAP_ANONYMOUS, MAP_NORESERVE | MAP_STACK | MAP_POPULATE)),
 	ALLOW(NETPROC | DISKPROC, mmap, "the slots of the other one, also when it was restarted: to read, whole",
-	      IS(1, (uint64_t)SLOT_COUNT *SLOT_BYTES), IS(2, PROT_READ), IS(3, MAP_SHARED), IS(5, 0)),
+	      IS(1, (uint64_t)SLOT_COUNT * SLOT_BYTES), IS(2, PROT_READ), IS(3, MAP_SHARED), IS(5, 0)),
 	ALLOW(DISKPROC | PARENT, mmap, "the normal form: to read", IS(2, PROT_READ), IS(3, MAP_PRIVATE)),
 	ALLOW(PARENT, mmap, "the text of inspect, sealed: to read", IS(2, PROT_READ), IS(3, MAP_SHARED)),
 	/* The loader: what is executable is a file's, unchanged; what is writable is never executable. */
