@@ -66,7 +66,7 @@ enum requests_verdict requests_add(struct requests *q, uint32_t piece, uint32_t 
 {
 	uint64_t place = (uint64_t)piece << 32 | begin;
 
-	if (!length || length > REQUEST_BYTES_MAX || begin >= piece_bytes || length > piece_bytes - begin)
+	if (!requests_possible(begin, length, piece_bytes))
 		return REQUESTS_LIE;
 	if (!have)
 		return REQUESTS_NOT_HAD;

@@ -67,12 +67,18 @@ void requests_clear(struct requests *q);
 static inline uint32_t requests_count(const struct requests *q) { return q->count; }
 static inline bool requests_midway(const struct requests *q) { return q->sent > 0; }
 
+/* Whether such a part can be asked for at all.  piece_bytes: length of that piece, 0 when there is none. */
+static inline bool requests_possible(uint32_t begin, uint32_t length, uint32_t piece_bytes)
+{
+	return length && length <= REQUEST_BYTES_MAX && begin < piece_bytes && length <= piece_bytes - begin;
+}
+
 enum requests_verdict {
 	REQUESTS_TAKEN,
 	REQUESTS_DUPLICATE, /* is in the queue: ignored; costs patience */
 	REQUESTS_FULL,      /* the peer overruns what we told it: to be rejected; costs patience */
 	REQUESTS_NOT_HAD,   /* of a piece that we did not announce: to be rejected; costs patience */
-	REQUESTS_LIE,       /* no such piece, not inside it, or of an impossible length: the peer is dropped */
+	REQUESTS_LIE,       /* not possible: the peer is dropped */
 	REQUESTS_NO_MEMORY, /* to be rejected */
 };
 /* piece_bytes: length of that piece, 0 when there is none; have: it is verified and announced. */
