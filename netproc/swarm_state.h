@@ -124,7 +124,7 @@ bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
 void swarm_upload_gone(struct peer *p);
 /* Before dead peers are freed. */
 void swarm_upload_forget_dead(struct swarm *s);
-/* Another diskproc has told what is there: what was asked for before is read from it. */
+/* Another diskproc has told what is there: what was asked for before is read from it, or rejected. */
 void swarm_upload_resume(struct swarm *s);
 /* diskproc is gone, with its slots. */
 void swarm_upload_lost(struct swarm *s);

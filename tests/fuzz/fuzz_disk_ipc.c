@@ -205,7 +205,8 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 			(void)!channel_push(&rig.net_end, MSG_DATA_DONE, &m);
 		break;
 	}
-	case 4: /* time passes */
+	case 4: /* time passes; or storage fails, and nothing is read any more */
+		rig.d.store.hold |= op[1] == 255;
 		(void)channel_flush(&rig.net_end);
 		r = disk_serve_net(&rig.d);
 		break;

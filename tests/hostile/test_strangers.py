@@ -16,6 +16,7 @@ import seeders
 from client import get
 from peer import PROTOCOL, Swarm, honest
 from process import raw_bytes
+from test_takers import HOSTILE as TAKERS
 
 pytestmark = pytest.mark.skipif(client.REFERENCE, reason="says nothing about the tests")
 
@@ -68,6 +69,24 @@ def test_who_sends_wrong_data_is_banned_with_its_address(data, outdir):
             swarm.start_clock()
             client.assert_complete(r, data, outdir)
         assert liar.all[0].requests == before
+
+
+def test_completes_beside_takers_givers_and_strangers_at_once(data, outdir):
+    """All kinds at the door of one download: every second misbehaviour of givers, all of takers, and the silent."""
+    givers = [b for b in peers.ALL if b not in peers.FLOODS][::2]
+    with waiting(data, outdir) as (r, port), contextlib.ExitStack() as kept:
+        takers = kept.enter_context(Swarm(data, TAKERS, calls=("127.0.0.1", port)))
+        for i in range(40):
+            kept.enter_context(call(port, "127.43.%d.1" % i, PROTOCOL[:1]))
+        swarm = kept.enter_context(Swarm(data, [honest] + givers, 6.0, calls=("127.0.0.1", port)))
+        swarm.start_clock()
+        client.assert_complete(r, data, outdir, 58)
+        acted = [p for p in swarm.hostile + takers.all if p.acts]
+        assert len(acted) >= (len(givers) + len(TAKERS)) // 2, r.told()
+        assert swarm.wrong == [] and takers.wrong == [] and raw_bytes(bytes(r.out)) == [], r.told()
+        for p in swarm.hostile:
+            if p.behaviour in peers.CORRUPT:
+                assert p.requests <= -(-data.length // 16384), "%s was asked %d times" % (p.name, p.requests)
 
 
 # ---- those that only connect

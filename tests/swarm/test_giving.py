@@ -1,5 +1,7 @@
 """What bulkhead gives to a leecher written by hand that looks at every message; how fast; what is counted."""
 import os
+import re
+import signal
 import struct
 import threading
 import time
@@ -284,6 +286,17 @@ def test_totals_go_on_in_the_next_run(data):
     assert events(r, "seeding")[0]["uploaded_bytes"] == data.length and events(r, "seeding")[0]["ratio_milli"] == 1000, r.told()
     last = events(r, "seeded")[0]
     assert last["reason"] == "ratio" and last["ratio_milli"] >= 1400 and data.length * 1.4 <= last["uploaded_bytes"] <= data.length * 1.51, r.told()
+
+
+def test_the_last_line_says_how_much_was_given_for_how_long_and_why_it_ended(data):
+    port = seeders.free_port()
+    r = seed(data, trackers=False, options=["--seed-ratio", "1", "--port", port])
+    with Swarm(data, [Leech(data)], calls=("127.0.0.1", port)) as swarm:
+        assert r.wait(20) == COMPLETE, r.told()
+        assert not swarm.wrong, swarm.wrong
+    name = os.path.basename(os.fsdecode(data.root))
+    last = r.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(re.escape(name) + r": seeded for \d+s, 3\.0\d? MiB uploaded, ratio 1\.0\d*: the ratio is reached", last), r.told()
 
 
 # ---- a file that changes under a seed

@@ -294,6 +294,35 @@ static void test_a_flood_of_any_useless_message_ends_the_connection(void **state
 	}
 }
 
+static void test_a_bitfield_costs_little_when_it_tells_something_and_much_when_not(void **state)
+{
+	uint8_t bits[1] = { 0 };
+	int32_t before;
+	uint32_t i;
+
+	(void)state;
+	put(greeting, sizeof greeting);
+	deliver(sizeof wire);
+	before = p->patience;
+	for (i = 0; i < 7; i++) {
+		bitfield_set(bits, i);
+		put_message(WIRE_BITFIELD, bits, 1);
+	}
+	deliver(sizeof wire);
+	assert_true(alive());
+	assert_int_equal(p->pick.have_count, 7);
+	assert_in_range(before - p->patience, 1, 7 * 20);
+	/* The same again tells nothing: some thirty of them are a flood. */
+	for (i = 0; i < 20; i++)
+		put_message(WIRE_BITFIELD, bits, 1);
+	deliver(sizeof wire);
+	assert_true(alive());
+	for (i = 0; i < 20; i++)
+		put_message(WIRE_BITFIELD, bits, 1);
+	deliver(sizeof wire);
+	assert_false(alive());
+}
+
 static void test_have_none_takes_nothing_back(void **state)
 {
 	(void)state;
@@ -473,6 +502,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ourselves_are_never_dialled_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_connection_to_the_same_peer_is_closed, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_flood_of_any_useless_message_ends_the_connection, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_bitfield_costs_little_when_it_tells_something_and_much_when_not, begin, end),
 		cmocka_unit_test_setup_teardown(test_have_none_takes_nothing_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_piece_that_fails_bans_its_only_sender, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_is_banned_while_it_is_dialled_is_not_connected, begin, end),
