@@ -55,7 +55,7 @@ unused_uid() {
 copy_for() { # uid
 	mkdir "$tmp/copy" "$tmp/copy/build"
 	cp -r "$here" "$tmp/copy/tests"
-	cp -r "$here/../ipc" "$here/../parent" "$tmp/copy/" # some tests read the message table and the policy
+	cp -r "$here/../ipc" "$here/../parent" "$here/../docs" "$tmp/copy/" # some tests read the message table, the policy, the manual
 	cp "$build"/bulkhead* "$tmp/copy/build/"
 	chmod -R a+rX "$tmp/copy"
 	# theirs: in their user namespace root is nobody, and nobody's programs are not run
