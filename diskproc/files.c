@@ -61,6 +61,18 @@ struct files {
 	bool dirs_dirty; /* names were made, or left by an earlier run, and not synced */
 };
 
+/*
+ * Whether what is longer than it is to be was found.  It is left alone: what is
+ * behind its end belongs to no piece, so that nothing could say it is not missed.
+ */
+static bool is_longer(const struct stat *st, uint64_t length, struct fault *fault)
+{
+	if ((uint64_t)st->st_size <= length)
+		return false;
+	*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = EFBIG };
+	return true;
+}
+
 /* The one file: taken as it is, with its length set. */
 static void accept_single(struct files *f)
 {
@@ -71,6 +83,8 @@ static void accept_single(struct files *f)
 		f->broken.file = 0;
 		return;
 	}
+	if (!f->read_only && is_longer(&st, length, &f->broken))
+		return;
 	if (!f->read_only && (uint64_t)st.st_size != length && ftruncate(f->single, (off_t)length) < 0)
 		f->broken = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 	f->entries[0].state = ENTRY_KNOWN | ENTRY_DIRTY;
@@ -238,6 +252,8 @@ static int accept_file(struct files *f, uint32_t file, int fd, bool made, struct
 		*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = ESTALE };
 		return -1;
 	}
+	if (is_longer(&st, length, fault))
+		return -1;
 	if (size != length && ftruncate(fd, (off_t)length) < 0) {
 		*fault = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 		return -1;

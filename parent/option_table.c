@@ -3,9 +3,13 @@
  */
 #include "option_table.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdarg.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "metainfo.h"
@@ -209,6 +213,23 @@ static bool take_seed_time(struct parse *p, const struct option_row *row, const 
 	return true;
 }
 
+/* Whether a socket can have this address.  One that nobody could say anything of passes: the dialer will. */
+static bool is_of_this_machine(const struct net_addr *a)
+{
+	struct sockaddr_in in4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	int fd = socket(a->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	if (fd < 0)
+		return errno != EAFNOSUPPORT;
+	memcpy(&in4.sin_addr, a->ip, sizeof in4.sin_addr);
+	memcpy(&in6.sin6_addr, a->ip, sizeof in6.sin6_addr);
+	r = a->family == 4 ? bind(fd, (struct sockaddr *)&in4, sizeof in4) : bind(fd, (struct sockaddr *)&in6, sizeof in6);
+	r = r < 0 ? errno : 0;
+	close(fd);
+	return r != EADDRNOTAVAIL;
+}
+
 static bool take_bind(struct parse *p, const struct option_row *row, const char *value)
 {
 	struct options *o = p->o;
@@ -220,6 +241,8 @@ static bool take_bind(struct parse *p, const struct option_row *row, const char 
 
 		if (slot->family)
 			return parse_refuse(p, "--bind: more than one IPv%u address", a.family);
+		if (!is_of_this_machine(&a))
+			return refuse_value(p, row, value, "an address of this machine");
 		*slot = a;
 		return true;
 	}

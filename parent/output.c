@@ -166,6 +166,7 @@ static int make_part(struct output *o, const struct output_options *options, con
 static int check_part(struct output *o, const struct output_options *options, const struct metainfo_header *h, char *error, size_t room)
 {
 	struct stat st, named, dir;
+	char torrent[41];
 
 	if (fstat(o->root, &st) < 0 || fstat(o->dir, &dir) < 0)
 		return refuse(error, room, "cannot look at '%s': %s", o->part, strerror(errno));
@@ -196,6 +197,9 @@ static int check_part(struct output *o, const struct output_options *options, co
 				      "'%s' is there already, and there is no record that bulkhead made it for this torrent: "
 				      "move it away, or take it over with --adopt",
 				      o->part);
+		if (state_is_others(&o->state, o->root, torrent))
+			return refuse(error, room, "'%s' is there already, and is what was begun of another torrent, %s: move it away", o->part,
+				      torrent);
 		if (state_claim(&o->state, o->root, error, room) < 0)
 			return -1;
 	}

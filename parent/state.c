@@ -24,6 +24,8 @@
 /* Somebody who removes a finished record holds it for microseconds. */
 #define LOCK_TRIES 100
 #define LOCK_WAIT_NS 10000000
+/* On the way to the state directory; as the kernel has it. */
+#define LINKS_MAX 40
 
 static int PRINTF_LIKE(3, 4) complain(char *error, size_t room, const char *fmt, ...)
 {
@@ -156,15 +158,16 @@ static int open_record(const struct state *s, bool make, int tries)
 	return -1;
 }
 
-/* The records of downloads that were finished. */
-static void prune(int dir)
+/* Calls `look` with each record that can be had, until it returns false. */
+static void each_record(int dir, bool (*look)(struct state *s, void *with), void *with)
 {
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *e;
 	struct state s;
+	bool go_on = true;
 
-	while (d && (e = readdir(d))) {
+	while (go_on && d && (e = readdir(d))) {
 		state_init(&s);
 		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-')
 			continue;
@@ -174,14 +177,22 @@ static void prune(int dir)
 		if (s.fd < 0)
 			continue;
 		read_slots(&s);
-		if (s.record.flags & STATE_FINISHED && !s.record.uploaded)
-			(void)unlinkat(dir, s.name, 0);
+		go_on = look(&s, with);
 		state_close(&s);
 	}
 	if (d)
 		closedir(d);
 	else if (again >= 0)
 		close(again);
+}
+
+/* That of a download that was finished, and of which nothing was given, goes. */
+static bool prune(struct state *s, void *with)
+{
+	(void)with;
+	if (s->record.flags & STATE_FINISHED && !s->record.uploaded)
+		(void)unlinkat(s->dir, s->name, 0);
+	return true;
 }
 
 /* ---- the directory */
@@ -202,23 +213,94 @@ static size_t directory_path(char path[PATH_MAX], const char *named)
 	return n < 0 || n >= PATH_MAX ? 0 : (size_t)n;
 }
 
-/* Makes what is missing of the path, and opens it.  -1 with the errno that says most. */
-static int make_and_open(char *path)
+/* What is there under this name of the directory `at`, which is made when there is nothing. */
+static int open_component(int at, const char *name, struct stat *st)
 {
-	char *slash;
-	int fd, failed = 0;
+	int failed = mkdirat(at, name, 0700) < 0 && errno != EEXIST ? errno : 0;
+	int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	for (slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = 0;
-		(void)!mkdir(path, 0700);
-		*slash = '/';
-	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		failed = errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && failed)
+	if (fd >= 0 && fstat(fd, st) == 0)
+		return fd;
+	/* Why it could not be made says more than that it is not there. */
+	if (fd < 0 && errno == ENOENT && failed)
 		errno = failed;
-	return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* In place of `path`: what the link leads to, and then the rest.  False with errno: ELOOP for a link of somebody else. */
+static bool follow(char path[PATH_MAX], int link, const struct stat *st, const char *rest)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(link, "", target, sizeof target);
+
+	if (n < 0)
+		return false;
+	if (st->st_uid != geteuid() && st->st_uid != 0) {
+		errno = ELOOP;
+		return false;
+	}
+	if (snprintf(path, PATH_MAX, "%.*s/%s", (int)n, target, rest) >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	return true;
+}
+
+static int close_and_keep_errno(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+/*
+ * Makes what is missing of the path, and opens it, component by component: in a
+ * directory that others may write, too, a link of theirs leads nowhere.  -1 with
+ * errno: ELOOP for such a link, or too many of any.
+ */
+static int make_and_open(const char *wanted)
+{
+	char path[PATH_MAX], name[PATH_MAX], rest[PATH_MAX];
+	int at, next, links = 0;
+	struct stat st;
+	size_t n;
+
+	snprintf(path, sizeof path, "%s", wanted);
+	at = open(path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (at >= 0) {
+		const char *begin = path + strspn(path, "/");
+
+		n = strcspn(begin, "/");
+		if (!n)
+			break;
+		snprintf(name, sizeof name, "%.*s", (int)n, begin);
+		snprintf(rest, sizeof rest, "%s", begin + n);
+		next = open_component(at, name, &st);
+		if (next < 0)
+			return close_and_keep_errno(at);
+		snprintf(path, sizeof path, "%s", rest);
+		if (S_ISLNK(st.st_mode)) {
+			if (++links > LINKS_MAX)
+				errno = ELOOP;
+			if (links > LINKS_MAX || !follow(path, next, &st, rest)) {
+				(void)close_and_keep_errno(next);
+				return close_and_keep_errno(at);
+			}
+			close(next);
+			next = openat(at, path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		}
+		(void)close_and_keep_errno(at);
+		at = next;
+	}
+	if (at < 0)
+		return -1;
+	next = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)close_and_keep_errno(at);
+	return next;
 }
 
 int state_directory(const char *named, char *error, size_t room)
@@ -230,8 +312,13 @@ int state_directory(const char *named, char *error, size_t room)
 	if (!directory_path(path, named))
 		return complain(error, room, "no state directory: %s; name one with --state-dir",
 				named ? "its name is too long" : "neither XDG_STATE_HOME nor HOME says where it is");
-	fd = make_and_open(path);
 	screen_safe(safe, sizeof safe, path, strlen(path));
+	fd = make_and_open(path);
+	if (fd < 0 && errno == ELOOP)
+		return complain(error, room,
+				"on the way to the state directory '%s' is a symbolic link of somebody else, or too many of them; "
+				"name another one with --state-dir",
+				safe);
 	if (fd < 0)
 		return complain(error, room, "cannot open the state directory '%s': %s; name another one with --state-dir", safe,
 				strerror(errno));
@@ -245,7 +332,7 @@ int state_directory(const char *named, char *error, size_t room)
 		    error, room,
 		    "others may write to the state directory '%s': forbid it (chmod go-w), or name another one with --state-dir", safe);
 	}
-	prune(fd);
+	each_record(fd, prune, NULL);
 	return fd;
 }
 
@@ -280,6 +367,33 @@ bool state_knows(const struct state *s, int fd)
 	struct state_identity id;
 
 	return s->record.sequence && !(s->record.flags & STATE_FINISHED) && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
+}
+
+struct search {
+	const struct state *of;
+	struct state_identity id;
+	char *torrent;
+	bool found;
+};
+
+static bool is_others(struct state *s, void *with)
+{
+	struct search *w = with;
+
+	w->found = s->record.sequence && !(s->record.flags & STATE_FINISHED) && is_same(&w->id, &s->record.part) &&
+		   memcmp(s->record.info_hash, w->of->record.info_hash, sizeof s->record.info_hash) != 0;
+	if (w->found)
+		snprintf(w->torrent, HASH_HEX + 1, "%.*s", HASH_HEX, s->name);
+	return !w->found;
+}
+
+bool state_is_others(const struct state *s, int fd, char torrent[41])
+{
+	struct search w = { .of = s, .torrent = torrent };
+
+	if (identify(fd, &w.id) == 0)
+		each_record(s->dir, is_others, &w);
+	return w.found;
 }
 
 static int claim_as(struct state *s, int fd, bool known, uint32_t flags, char *error, size_t room)

@@ -59,9 +59,10 @@ void state_close(struct state *s);
 /*
  * Opens the state directory and makes it when it is not there (mode 0700):
  * `named`, or bulkhead in $XDG_STATE_HOME, or .local/state/bulkhead in $HOME.
- * Refuses one that is not the user's or that others may write.  Removes records
- * of finished downloads
- * of which nothing was given.  The descriptor, or -1 with one line in `error`.
+ * Refuses one that is not the user's or that others may write, or to which a
+ * symbolic link leads that is neither the user's nor root's.  Removes records
+ * of finished downloads of which nothing was given.  The descriptor, or -1 with
+ * one line in `error`.
  */
 int state_directory(const char *named, char *error, size_t room) MUST_CHECK;
 
@@ -74,6 +75,13 @@ int state_find(struct state *s, int dir, const uint8_t *info_hash, int where, ch
 
 /* After state_find(): whether the record says that bulkhead made what `fd` is, and has not finished it. */
 bool state_knows(const struct state *s, int fd);
+
+/*
+ * Whether a record of another torrent than that of `s` says that bulkhead made
+ * what `fd` is, and has not finished it; `torrent` is then its info-hash in hex.
+ * After state_find(); `fd` is locked, so that no other bulkhead is at work on it.
+ */
+bool state_is_others(const struct state *s, int fd, char torrent[41]);
 
 /* After state_find(): records that `fd` is NAME.part, and syncs that.  0, or -1 with one line in `error`. */
 int state_claim(struct state *s, int fd, char *error, size_t room) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "show.h"
 
 #include "digest.h"
+#include "log.h"
 #include "url.h"
 
 #define MAGNET_TRACKERS_MAX 20u
@@ -100,7 +101,9 @@ static void put_text_field(struct out *o, const char *label, struct text text)
 
 static void put_bytes(struct out *o, uint64_t bytes)
 {
-	out_size(o, bytes);
+	char size[16];
+
+	out_print(o, "%s", bytes_text(size, sizeof size, bytes));
 	if (bytes >= 1024)
 		out_print(o, " (%llu bytes)", (unsigned long long)bytes);
 }

@@ -172,17 +172,34 @@ static void test_anything_there_on_a_first_run_is_foreign(void **state)
 static void test_existing_file_is_taken_and_gets_its_length(void **state)
 {
 	struct box *b = *state;
-	int fd = openat(b->root, "top", O_CREAT | O_WRONLY, 0600);
+	int fd = openat(b->root, "last", O_CREAT | O_WRONLY, 0600);
+	struct stat st;
+
+	assert_int_equal(write(fd, "short", 5), 5);
+	close(fd);
+	use(b, true, false, 10);
+	fd = write_get(b, 6);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 7);
+	files_put(b->files, 6);
+}
+
+/* What is behind its end is in no piece: it would be lost, whatever is verified. */
+static void test_existing_file_that_is_longer_is_left_alone(void **state)
+{
+	struct box *b = *state;
+	int fd = openat(b->root, "last", O_CREAT | O_WRONLY, 0600);
 	struct stat st;
 
 	assert_int_equal(write(fd, "too long", 8), 8);
 	close(fd);
 	use(b, true, false, 10);
-	fd = write_get(b, 5);
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 1);
-	files_put(b->files, 5);
+	assert_int_equal(files_get(b->files, 6, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.error, EFBIG);
+	assert_foreign(b, 6);
+	assert_int_equal(fstatat(b->root, "last", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_size, 8);
 }
 
 static void test_symlink_is_never_followed(void **state)
@@ -266,8 +283,8 @@ static void test_two_files_that_are_one_are_found_by_a_later_run(void **state)
 	assert_true(write_get(b, 0) >= 0);
 	files_put(b->files, 0);
 	use(b, true, false, 10);
-	assert_true(files_get(b->files, 2, FILES_READ, &b->fault) >= 0);
-	files_put(b->files, 2);
+	assert_int_equal(files_get(b->files, 2, FILES_READ, &b->fault), -1); /* it is longer: that of the first */
+	assert_int_equal(b->fault.error, EFBIG);
 	assert_int_equal(files_get(b->files, 0, FILES_READ, &b->fault), -1);
 	assert_same(b, 0, 2);
 	/* In the other order, and without a byte or a length being touched. */
@@ -487,6 +504,7 @@ int main(void)
 		T(test_reading_makes_nothing),
 		T(test_anything_there_on_a_first_run_is_foreign),
 		T(test_existing_file_is_taken_and_gets_its_length),
+		T(test_existing_file_that_is_longer_is_left_alone),
 		T(test_symlink_is_never_followed),
 		T(test_second_hard_link_is_foreign),
 		T(test_two_files_that_are_one_are_found_when_the_second_is_made),

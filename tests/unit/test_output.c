@@ -328,6 +328,12 @@ static void test_another_torrents_part_of_the_same_name_is_refused(void **state)
 	output_close(&o);
 	form.h.info_hash[19] ^= 1;
 	refuses("no record that bulkhead made it for this torrent");
+	/* It would be two torrents' then, and each write over the other's. */
+	options.adopt = true;
+	refuses("begun of another torrent, abababababababababababababababababababab: move it away");
+	form.h.info_hash[19] ^= 1;
+	assert_int_equal(open_it(), 0);
+	assert_true(o.existed);
 }
 
 static void test_adoption_takes_nothing_that_is_not_plain(void **state)

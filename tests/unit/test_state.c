@@ -330,6 +330,60 @@ static void test_a_directory_that_others_may_write_is_refused(void **state)
 	}
 }
 
+/* As root also for a link of another user. */
+static void test_links_of_somebody_else_lead_to_no_directory(void **state)
+{
+	char path[160];
+	struct stat here, there;
+	int fd;
+
+	(void)state;
+	assert_int_equal(symlinkat("state", top, "link"), 0);
+	assert_int_equal(symlinkat(folder, top, "all"), 0);
+	assert_int_equal(symlinkat("loop", top, "loop"), 0);
+	snprintf(path, sizeof path, "%s/all/link/../link//new/deeper/", folder);
+	fd = state_directory(path, error, sizeof error);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &here), 0);
+	close(fd);
+	assert_int_equal(fstatat(dir, "new/deeper", &there, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(here.st_ino == there.st_ino && (there.st_mode & 0777) == 0700);
+	snprintf(path, sizeof path, "%s/loop/x", folder);
+	assert_int_equal(state_directory(path, error, sizeof error), -1);
+	assert_non_null(strstr(error, "too many of them"));
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(fchownat(top, "link", 12345, 12345, AT_SYMLINK_NOFOLLOW), 0);
+	snprintf(path, sizeof path, "%s/link", folder);
+	assert_int_equal(state_directory(path, error, sizeof error), -1);
+	assert_non_null(strstr(error, "a symbolic link of somebody else"));
+	snprintf(path, sizeof path, "%s/link/beyond", folder);
+	assert_int_equal(state_directory(path, error, sizeof error), -1);
+	assert_int_equal(fstatat(dir, "beyond", &there, AT_SYMLINK_NOFOLLOW), -1);
+}
+
+static void test_a_part_is_found_in_the_record_of_another_torrent(void **state)
+{
+	static const uint8_t another[20] = { 0xcd, 9 };
+	struct state t;
+	char torrent[41];
+
+	(void)state;
+	find();
+	claim();
+	assert_false(state_is_others(&s, part, torrent)); /* one's own */
+	state_close(&s);
+	assert_int_equal(state_find(&t, dir, another, top, error, sizeof error), 0);
+	assert_false(state_is_others(&t, other, torrent));
+	assert_true(state_is_others(&t, part, torrent));
+	assert_string_equal(torrent, "ab01020300000000000000000000000000000000");
+	find();
+	assert_int_equal(state_end(&s, 1, 1, true), 0);
+	state_close(&s);
+	assert_false(state_is_others(&t, part, torrent)); /* a finished one is NAME, and its name was free */
+	state_close(&t);
+}
+
 static void test_the_usual_directory_follows_the_environment(void **state)
 {
 	char path[PATH_MAX], made[96];
@@ -383,6 +437,8 @@ int main(void)
 		T(test_a_record_that_another_bulkhead_holds_is_said),
 		T(test_only_records_of_finished_downloads_are_removed),
 		T(test_a_directory_that_others_may_write_is_refused),
+		T(test_links_of_somebody_else_lead_to_no_directory),
+		T(test_a_part_is_found_in_the_record_of_another_torrent),
 		T(test_the_usual_directory_follows_the_environment),
 	};
 
