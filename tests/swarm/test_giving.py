@@ -1,7 +1,6 @@
 """What bulkhead gives to a leecher written by hand that looks at every message; how fast; what is counted."""
 import os
 import re
-import signal
 import struct
 import threading
 import time
