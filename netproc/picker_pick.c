@@ -144,6 +144,7 @@ static struct open *find_new(struct picker *p, struct picker_peer *peer)
 		.have = peer->counted_all ? NULL : peer->have,
 		.neighbour = peer->next_piece,
 		.shared_only = crowded,
+		.rivals = p->peer_count - p->rarity.seeds,
 		.sparse_at = &peer->sparse_at,
 	};
 	uint32_t piece;

@@ -24,6 +24,11 @@
 
 /* Neighbours are taken in runs of this many bytes: kind to disks, still random across peers. */
 #define RUN_BYTES (4u << 20)
+/*
+ * But only while there are this many runs for each peer that fetches too: two
+ * that are in the same run get the same pieces from a lone seed until its end.
+ */
+#define RUNS_PER_RIVAL 16u
 /* Pieces looked at among the rarest before a sparse bitfield is searched itself. */
 #define LOOK_RARE 192u
 /* Candidates from the peer's own bitfield of which the rarest is taken. */
@@ -274,6 +279,7 @@ static bool fits(const struct rarity *r, const struct rarity_want *w, uint32_t p
 uint32_t rarity_find(struct rarity *r, const struct rarity_want *w)
 {
 	uint32_t b, i, look = LOOK_RARE, begin, size, at, piece;
+	bool runs;
 
 	if (r->stale)
 		rebuild(r);
@@ -283,14 +289,15 @@ uint32_t rarity_find(struct rarity *r, const struct rarity_want *w)
 		size = r->end[b] - begin;
 		if (!size || (w->shared_only && b + r->seeds <= 1))
 			continue;
-		if (fits(r, w, w->neighbour, b) && w->neighbour & (r->run - 1))
+		runs = size / r->run >= RUNS_PER_RIVAL * w->rivals;
+		if (runs && fits(r, w, w->neighbour, b) && w->neighbour & (r->run - 1))
 			return w->neighbour;
 		at = random_below(r, size);
 		for (i = 0; i < size && look; i++, look--) {
 			piece = r->order[begin + at];
 			if (!w->have || bitfield_get(w->have, piece)) {
 				uint32_t start = piece & ~(r->run - 1);
-				return fits(r, w, start, b) ? start : piece;
+				return runs && fits(r, w, start, b) ? start : piece;
 			}
 			at = at + 1 == size ? 0 : at + 1;
 		}

@@ -54,6 +54,7 @@ struct rarity_want {
 	const uint8_t *have; /* of this peer; NULL: all */
 	uint32_t neighbour;  /* preferred when it is as rare as what is found */
 	bool shared_only;    /* only pieces that more than one peer has */
+	uint32_t rivals;     /* peers that fetch too, maybe from the same source: what they take in runs they should not take alike */
 	uint32_t *sparse_at; /* where the search in a sparse bitfield goes on */
 };
 /* An idle piece that the peer has, among the rarest, or RARITY_NONE when it has none. */

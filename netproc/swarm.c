@@ -37,7 +37,7 @@ void swarm_kick(struct swarm *s)
 	s->kick = true;
 }
 
-uint64_t swarm_rate(const struct swarm *s) { return s->rate; }
+uint64_t swarm_rate(const struct swarm *s) { return s->down_meter.rate; }
 uint32_t swarm_sending(const struct swarm *s) { return s->sending; }
 uint32_t swarm_request_timeout(const struct swarm *s) { return s->options.request_timeout_ms; }
 
@@ -183,18 +183,6 @@ static void replace_useless(struct swarm *s, uint64_t now)
 	}
 }
 
-static void measure_rate(struct swarm *s, uint64_t now)
-{
-	uint64_t passed = now - s->rate_ms, instant;
-
-	if (passed < TICK_MS)
-		return;
-	instant = (s->received - s->rate_received) * 1000 / passed;
-	s->rate = s->rate ? (s->rate * 7 + instant) / 8 : instant;
-	s->rate_received = s->received;
-	s->rate_ms = now;
-}
-
 /* What came since it was told last, as far as it takes it: a slow peer learns later, in the next ticks. */
 static void tell_haves_to(struct swarm *s, struct peer *p)
 {
@@ -221,7 +209,7 @@ static void on_tick(void *arg)
 	uint32_t i, spill;
 
 	loop_timer_set(s->loop, &s->tick, now + TICK_MS, on_tick, s);
-	measure_rate(s, now);
+	meter_look(&s->down_meter, s->received, now);
 	s->sending = 0;
 	for (i = 0; i < s->count; i++) {
 		if (s->peers[i]->dead)
@@ -332,7 +320,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	swarm_upload_init(s);
 	s->chokes = must_calloc(options->max_peers, sizeof(struct choker_peer *));
 	choker_init(&s->choker, chance[2]);
-	s->rate_ms = now_ms();
+	meter_look(&s->down_meter, 0, now_ms());
 	loop_timer_set(l, &s->tick, now_ms() + TICK_MS, on_tick, s);
 	return s;
 }
@@ -369,10 +357,10 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 	uint32_t i;
 
 	memset(out, 0, sizeof *out);
-	measure_rate(s, loop_now(s->loop));
+	meter_look(&s->down_meter, s->received, loop_now(s->loop));
 	out->received_bytes = s->received;
 	out->wasted_bytes = s->wasted;
-	out->rate = s->rate;
+	out->rate = s->down_meter.rate;
 	out->uploaded_bytes = s->up.bytes;
 	out->upload_rate = s->up.meter.rate;
 	out->peers = s->shaken;

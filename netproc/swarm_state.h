@@ -91,7 +91,7 @@ struct swarm {
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
 	uint64_t received, wasted, verified_bytes;
-	uint64_t rate, rate_received, rate_ms;
+	struct meter down_meter; /* of received */
 	uint32_t banned;
 };
 

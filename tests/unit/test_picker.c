@@ -150,6 +150,26 @@ static void test_start_is_random_and_goes_on_with_neighbours(void **state)
 	assert_int_equal(neighbours, 20);
 }
 
+/* 64 runs are enough for three others; with five, each piece is taken by lot, so that they and we ask a seed for different ones. */
+static void test_who_is_one_of_many_takes_no_runs(void **state)
+{
+	static const uint32_t none[] = { UINT32_MAX };
+	uint32_t rivals, i, neighbours;
+
+	(void)state;
+	for (rivals = 3; rivals <= 5; rivals += 2) {
+		begin(4096, 65536, 64 * MIB);
+		seed(0);
+		for (i = 1; i <= rivals; i++)
+			partial(i, none);
+		assert_int_equal(pick(&peer[0], 64, 0), 64);
+		for (i = 4, neighbours = 0; i < 64; i += 4)
+			neighbours += out[i].piece == out[i - 4].piece + 1;
+		assert_in_range(neighbours, rivals == 3 ? 15 : 0, rivals == 3 ? 15 : 1);
+		end(state);
+	}
+}
+
 static void test_two_seeds_work_on_pieces_of_their_own(void **state)
 {
 	uint32_t piece;
@@ -793,6 +813,7 @@ int main(void)
 		T(test_rarest_piece_is_first),
 		T(test_have_and_leaving_change_rarity),
 		T(test_start_is_random_and_goes_on_with_neighbours),
+		T(test_who_is_one_of_many_takes_no_runs),
 		T(test_two_seeds_work_on_pieces_of_their_own),
 		T(test_slow_peer_joins_before_it_opens),
 		T(test_a_named_piece_is_picked_from_and_no_other),
