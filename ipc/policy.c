@@ -151,6 +151,7 @@ const struct policy_row policy_rows[] = {
 	      IS(2, TCP_NODELAY)),
 	ALLOW(NETPROC | DIALER, getsockopt, "after a connect, libcurl's too; no option of TCP, one of which maps what came",
 	      IS(1, SOL_SOCKET), IS(2, SO_ERROR)),
+	ALLOW(DIALER, getsockopt, "--bind INTERFACE: which one the name was", IS(1, SOL_SOCKET), IS(2, SO_BINDTOIFINDEX)),
 	ALLOW(RESOLVER, getsockopt, "modules of the name service"),
 	ALLOW(NETPROC | DIALER | RESOLVER, getsockname, "libcurl; own address for the tracker and for the policy"),
 	ALLOW(NETPROC | RESOLVER, getpeername, "libcurl; libc"),
