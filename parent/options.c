@@ -36,6 +36,7 @@ enum option_id {
 	OPT_ANONYMOUS,
 	OPT_BIND,
 	OPT_CA_FILE,
+	OPT_CHECK,
 	OPT_IDLE_TIME,
 	OPT_JSON,
 	OPT_MAX_DOWN,
@@ -72,6 +73,7 @@ static const struct option long_options[] = {
 	{ "anonymous", no_argument, NULL, OPT_ANONYMOUS },
 	{ "bind", required_argument, NULL, OPT_BIND },
 	{ "ca-file", required_argument, NULL, OPT_CA_FILE },
+	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "comment", required_argument, NULL, 'c' },
 	{ "dir", required_argument, NULL, 'd' },
 	{ "help", no_argument, NULL, 'h' },
@@ -167,6 +169,7 @@ static const char help[] =
 	"      --state-dir DIR       directory for the records of what was begun\n"
 	"                            (default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)\n"
 	"      --adopt               take over a NAME.part of which there is no record; it is verified first\n"
+	"      --check               verify all that is there, whatever the record says of it\n"
 	"\n"
 	"create\n"
 	"  -o, --output FILE         the torrent to make, - for standard output (default: NAME.torrent)\n"

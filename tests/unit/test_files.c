@@ -141,7 +141,7 @@ static void test_empty_files_are_made_and_padding_and_symlinks_are_not(void **st
 	assert_int_equal(st.st_size, 0);
 	assert_int_equal(fstatat(b->root, ".pad", &st, AT_SYMLINK_NOFOLLOW), -1);
 	assert_int_equal(fstatat(b->root, "link", &st, AT_SYMLINK_NOFOLLOW), -1);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 }
 
 static void test_reading_makes_nothing(void **state)
@@ -379,7 +379,7 @@ static void test_least_used_descriptor_is_closed_and_opened_again(void **state)
 		files_put(b->files, order[i]);
 	}
 	assert_int_equal(b->files->used, 4);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 }
 
 static void test_file_that_changed_under_us_is_foreign(void **state)
@@ -441,15 +441,15 @@ static void test_write_that_ends_after_a_sync_is_synced_by_the_next(void **state
 	use(b, false, false, 10);
 	fd = write_get(b, 0);
 	assert_true(fd >= 0);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	/* The worker that holds the file comes to its write only now. */
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 	files_wrote(b->files, 0);
 	files_put(b->files, 0);
 	syncs = 0;
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	assert_int_equal(syncs, 1);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	assert_int_equal(syncs, 1);
 }
 
