@@ -240,7 +240,9 @@ static void checked(struct disk *d)
 	bool all = d->store.verified_pieces == d->m.h->piece_count;
 
 	d->looked = true;
+	/* At once: the next one would count what has come meanwhile. */
 	d->progress_due = true;
+	d->progress_at_ms = 0;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->options.read_only && !all) {
 		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });

@@ -42,6 +42,7 @@ struct entry {
 	uint8_t state;
 	uint32_t next;  /* in its bucket, file + 1; 0 at the end */
 	uint64_t inode; /* once it is in a bucket */
+	uint64_t mtime_ns; /* as it was closed, if it was to be synced then; 0: it is open, or was not looked at */
 };
 
 struct handle {
@@ -157,6 +158,23 @@ static void link_newest(struct files *f, uint32_t i)
 	f->newest = i;
 }
 
+static struct record_file seen_as(const struct stat *st)
+{
+	return (struct record_file){ .inode = st->st_ino, .mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec };
+}
+
+/* A last look: of many small files each is closed before it is synced, and would be opened again for that. */
+static void close_handle(struct files *f, struct handle *h)
+{
+	struct entry *e = &f->entries[h->file];
+	struct stat st;
+
+	if (e->state & (ENTRY_DIRTY | ENTRY_SYNCING) && e->inode && fd_stat(h->fd, &st) == 0 && st.st_ino == e->inode)
+		e->mtime_ns = seen_as(&st).mtime_ns;
+	e->slot = 0;
+	close(h->fd);
+}
+
 /* A handle that is free, out of the list: a new one, or the oldest that nobody holds. */
 static uint32_t free_handle(struct files *f)
 {
@@ -168,10 +186,8 @@ static uint32_t free_handle(struct files *f)
 		;
 	if (i == NONE)
 		bug("all %u handles are held", f->handle_count);
-	if (f->handles[i].fd >= 0) {
-		close(f->handles[i].fd);
-		f->entries[f->handles[i].file].slot = 0;
-	}
+	if (f->handles[i].fd >= 0)
+		close_handle(f, &f->handles[i]);
 	unlink_handle(f, i);
 	return i;
 }
@@ -288,6 +304,7 @@ static int open_file(struct files *f, uint32_t file, enum files_want want, struc
 		goto fail;
 	}
 	e->state = (uint8_t)((e->state | ENTRY_KNOWN) & ~ENTRY_ABSENT);
+	e->mtime_ns = 0;
 	*fault = (struct fault){ 0 };
 	return fd;
 fail:
@@ -443,9 +460,18 @@ static uint32_t take_dirty(struct files *f)
 	return n;
 }
 
-static struct record_file seen_as(const struct stat *st)
+/* What it was when it was closed: nobody of us has written to it since. */
+static bool seen_at_its_end(struct files *f, uint32_t file, struct record_file *seen)
 {
-	return (struct record_file){ .inode = st->st_ino, .mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec };
+	const struct entry *e = &f->entries[file];
+	bool known;
+
+	pthread_mutex_lock(&f->lock);
+	known = !e->slot && e->mtime_ns;
+	if (known)
+		*seen = (struct record_file){ e->inode, e->mtime_ns };
+	pthread_mutex_unlock(&f->lock);
+	return known;
 }
 
 /* One that is being synced: by itself, unless `synced` already; and a look at it. */
@@ -454,6 +480,8 @@ static int sync_file(struct files *f, uint32_t file, bool synced, struct record_
 	struct stat st;
 	int fd, r;
 
+	if (synced && seen_at_its_end(f, file, &seen[file]))
+		return 0;
 	fd = files_get(f, file, FILES_READ, fault);
 	if (fd < 0) {
 		if (!fault->act)

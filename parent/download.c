@@ -419,6 +419,7 @@ static void restart(struct download *d, struct child *c)
 	}
 	if (c->role == ROLE_DISKPROC) {
 		d->out.existed = true;
+		d->told_checked = false;
 		close_slots(&d->upload_slots);
 	}
 	/* netproc knows one dialer for life. */

@@ -238,8 +238,8 @@ static void send_disk_options(struct download *d, struct child *c)
 	struct msg_disk_options m = {
 		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
 		.threads = o->threads,
-		/* One that is started again has been told already. */
-		.check_existing = !d->out.existed && !d->out.finished ? CHECK_NOTHING : o->check && !d->told_checked ? CHECK_ALL : CHECK_DOUBTFUL,
+		/* --check is about what was there at the start. */
+		.check_existing = !d->out.existed && !d->out.finished ? CHECK_NOTHING : o->check && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL,
 		.read_only = d->out.finished,
 		.max_open_files = DISK_OPEN_FILES,
 	};

@@ -105,14 +105,14 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	return 0;
 }
 
-/* How far the record went, and what had to be read.  Once for each run. */
+/* How far the record went, and what had to be read.  Once for each diskproc. */
 static void tell_checked(struct download *d)
 {
 	char known[32], checked[32], verified[32], line[160];
 	const struct msg_disk_progress *m = &d->disk;
 	struct text t;
 
-	d->told_checked = true;
+	d->told_checked = d->was_checked = true;
 	if (!m->known_bytes && !m->checked_bytes)
 		return;
 	json_begin("checked", d->index);
