@@ -743,6 +743,9 @@ static void take_flag(struct options *o, int id)
 	case OPT_ANONYMOUS:
 		o->anonymous = true;
 		return;
+	case OPT_CHECK:
+		o->check = true;
+		return;
 	case OPT_JSON:
 		o->json = true;
 		return;
