@@ -531,7 +531,7 @@ int files_sync(struct files *f, struct record_file *seen, struct fault *fault)
 	return dirs && !whole ? sync_dirs(f, fault) : 0;
 }
 
-bool files_are_as(struct files *f, uint32_t file, const struct record_file *was)
+bool files_are_as(struct files *f, uint32_t file, const struct record_file *was, bool synced)
 {
 	struct fault ignored;
 	struct record_file is;
@@ -547,8 +547,7 @@ bool files_are_as(struct files *f, uint32_t file, const struct record_file *was)
 		same = is.inode == was->inode && is.mtime_ns == was->mtime_ns;
 	}
 	files_put(f, file);
-	if (same) {
-		/* The record was written after it had been synced. */
+	if (same && synced) {
 		pthread_mutex_lock(&f->lock);
 		f->entries[file].state = (uint8_t)(f->entries[file].state & ~ENTRY_DIRTY);
 		pthread_mutex_unlock(&f->lock);

@@ -62,8 +62,11 @@ int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
  * which waits for what others have written there, too.  Slow lane.
  */
 int files_sync(struct files *f, struct record_file *seen, struct fault *fault) MUST_CHECK;
-/* Whether the file is what it was, with its length; not there is what inode 0 was.  Then it is synced.  Slow lane. */
-bool files_are_as(struct files *f, uint32_t file, const struct record_file *was);
+/*
+ * Whether the file is what it was, with its length; not there is what inode 0
+ * was.  synced: then all of it is, and needs no other sync.  Slow lane.
+ */
+bool files_are_as(struct files *f, uint32_t file, const struct record_file *was, bool synced);
 
 /* Bytes free for us on the file system; UINT64_MAX when it does not say. */
 uint64_t files_space(const struct files *f);
