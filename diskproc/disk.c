@@ -123,6 +123,8 @@ void disk_init(struct disk *d, struct channel *control, const struct msg_disk_op
 	d->prepare.kind = JOB_PREPARE;
 	d->sync.kind = JOB_SYNC;
 	d->recollect.kind = JOB_RECALL;
+	/* One at a time: a batch comes back as a whole, and nobody is to wait for a sync. */
+	d->prepare.link.bytes = d->sync.link.bytes = d->recollect.link.bytes = POOL_BATCH_BYTES;
 	d->record.fd = -1;
 	work_init(&d->work);
 }
@@ -253,10 +255,10 @@ static void checked(struct disk *d)
 		return;
 	}
 	d->stage = STAGE_RUN;
-	/* So that the next one need not read it all again. */
+	pool_add(d->pool, POOL_SLOW, &d->prepare.link);
+	/* So that the next one need not read it all again; behind the other, which must not wait for a disk. */
 	if (d->options.read_only && d->check.checked_bytes)
 		start_sync(d);
-	pool_add(d->pool, POOL_SLOW, &d->prepare.link);
 }
 
 /* The record was asked, if there is one: what it answers for is as good as verified. */
