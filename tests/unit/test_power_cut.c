@@ -66,6 +66,27 @@ static uint32_t chance(uint32_t n)
 	return (uint32_t)(disk.seed >> 33) % n;
 }
 
+/* The same, and whether the power is off, for whoever does not hold the lock. */
+static uint32_t toss(uint32_t n)
+{
+	uint32_t r;
+
+	pthread_mutex_lock(&disk.lock);
+	r = chance(n);
+	pthread_mutex_unlock(&disk.lock);
+	return r;
+}
+
+static bool is_off(void)
+{
+	bool off;
+
+	pthread_mutex_lock(&disk.lock);
+	off = disk.off;
+	pthread_mutex_unlock(&disk.lock);
+	return off;
+}
+
 /* One more call.  False: the power is off. */
 static bool has_power(void)
 {
@@ -495,17 +516,17 @@ static bool go_on(void)
 	uint32_t i;
 
 	for (i = 0; i < rig.m.h->piece_count && rig.turn == DISK_GO_ON && !rig.errors; i++) {
-		if (bitfield_get(rig.have, i) || chance(8) == 0)
+		if (bitfield_get(rig.have, i) || toss(8) == 0)
 			continue;
 		rig_piece(&rig, i);
-		if (!rig_until(&rig, rig_idle) && !disk.off)
+		if (!rig_until(&rig, rig_idle) && !is_off())
 			fail_msg("it does not go on");
-		if (chance(rig.m.h->file_count == ARRAY_LEN(lots) ? 30 : 4) == 0)
+		if (toss(rig.m.h->file_count == ARRAY_LEN(lots) ? 30 : 4) == 0)
 			rig.d.sync_at_ms = 0;
 		/* Killed, while the machine goes on: what was not synced is there still. */
-		if (chance(12) == 0 && !disk.lasts)
+		if (toss(12) == 0 && !disk.lasts)
 			return false;
-		if (chance(40) == 0 && !rig.errors && !disk.lasts) {
+		if (toss(40) == 0 && !rig.errors && !disk.lasts) {
 			rig_shutdown(&rig);
 			return false;
 		}
@@ -515,7 +536,7 @@ static bool go_on(void)
 			rig_piece(&rig, i);
 			(void)rig_until(&rig, rig_idle);
 		}
-	return rig.turn == DISK_GO_ON && rig_until(&rig, rig_completed) && rig.completes && !disk.off;
+	return rig.turn == DISK_GO_ON && rig_until(&rig, rig_completed) && rig.completes && !is_off();
 }
 
 /* Starts on what is there, or anew, and goes on until the power goes or all is there. */
@@ -525,7 +546,7 @@ static bool download(bool existing)
 
 	rig_start(&rig, existing, false, BUDGET);
 	all = rig_until(&rig, rig_told) && !rig.errors && go_on();
-	if (all && chance(2))
+	if (all && toss(2))
 		rig_shutdown(&rig);
 	rig_stop(&rig);
 	return all;
@@ -548,10 +569,10 @@ static void test_the_power_goes_at_any_moment(void **state)
 		do {
 			/* All of it is some hundred calls, or twice as many. */
 			disk.lasts = false;
-			disk.left = chance(chance(2) ? 40 : 300);
+			disk.left = toss(toss(2) ? 40 : 300);
 			all = download(!anew);
 			anew = false;
-		} while (!all && !disk.off); /* an orderly end, or it was killed */
+		} while (!all && !is_off()); /* an orderly end, or it was killed */
 		pthread_mutex_lock(&disk.lock);
 		power_returns();
 		pthread_mutex_unlock(&disk.lock);
