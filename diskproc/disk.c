@@ -134,7 +134,8 @@ void disk_make_threads(struct disk *d)
 	d->pool = pool_new(d->options.threads, work_run, work_warm, &d->work);
 }
 
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd, const struct slots *upload)
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
+	       const struct slots *upload)
 {
 	d->m = *m;
 	d->files = files_new(&d->m, o);
@@ -147,7 +148,7 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
 	check_init(&d->check, &d->m, d->options.threads);
 	record_init(&d->record, record_fd, &d->m, d->work.sha1);
-	recall_init(&d->recall, &d->record, &d->m, d->options.check_existing != CHECK_ALL);
+	recall_init(&d->recall, &d->record, &d->m, d->options.check_existing != CHECK_NOTHING && d->options.check_existing != CHECK_ALL);
 	d->work.record = record_fd < 0 ? NULL : &d->record;
 	d->work.recall = &d->recall;
 	d->work.doubtful = d->recall.doubtful;

@@ -76,7 +76,8 @@ void disk_make_threads(struct disk *d);
  * After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed; the record (-1: none is
  * kept), taken.  Takes the memory.
  */
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd, const struct slots *upload);
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
+	       const struct slots *upload);
 /* Ends the threads and frees all; no job may be busy.  For tests. */
 void disk_release(struct disk *d);
 

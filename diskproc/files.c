@@ -160,7 +160,9 @@ static void link_newest(struct files *f, uint32_t i)
 
 static struct record_file seen_as(const struct stat *st)
 {
-	return (struct record_file){ .inode = st->st_ino, .mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec };
+	const struct timespec *t = &st->st_mtim;
+
+	return (struct record_file){ .inode = st->st_ino, .mtime_ns = (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec };
 }
 
 /* A last look: of many small files each is closed before it is synced, and would be opened again for that. */

@@ -23,7 +23,10 @@
 
 #include "metainfo.h"
 
-/* Byte order and layout are the machine's.  Behind it: a record_file for each row of the form's table, the bitfield, the SHA-1 of all before. */
+/*
+ * Byte order and layout are the machine's.  Behind it: a record_file for each row
+ * of the form's table, the bitfield, the SHA-1 of all before.
+ */
 struct record_header {
 	uint64_t magic;
 	uint32_t version;

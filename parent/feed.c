@@ -232,14 +232,21 @@ static void send_net_options(struct download *d, struct child *c)
 	child_send(c, MSG_NET_OPTIONS, &m);
 }
 
+/* --check is about what was there at the start, and is done once. */
+static uint32_t what_to_check(const struct download *d)
+{
+	if (!d->out.existed && !d->out.finished)
+		return CHECK_NOTHING;
+	return d->x->o->check && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL;
+}
+
 static void send_disk_options(struct download *d, struct child *c)
 {
 	const struct options *o = d->x->o;
 	struct msg_disk_options m = {
 		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
 		.threads = o->threads,
-		/* --check is about what was there at the start. */
-		.check_existing = !d->out.existed && !d->out.finished ? CHECK_NOTHING : o->check && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL,
+		.check_existing = what_to_check(d),
 		.read_only = d->out.finished,
 		.max_open_files = DISK_OPEN_FILES,
 	};

@@ -142,8 +142,8 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	const char *nowhere;
 
 	(void)fd;
-	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length || m->known_bytes > d->m.h->total_length ||
-	    m->verified_pieces > d->m.h->piece_count)
+	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
+	    m->known_bytes > d->m.h->total_length || m->verified_pieces > d->m.h->piece_count)
 		return -1;
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;

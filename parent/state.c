@@ -215,7 +215,8 @@ static void prune(int dir)
 
 	while (d && (e = readdir(d))) {
 		state_init(&s);
-		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-' || strchr(e->d_name, '.'))
+		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-' ||
+		    strchr(e->d_name, '.'))
 			continue;
 		s.dir = dir;
 		snprintf(s.name, sizeof s.name, "%s", e->d_name);

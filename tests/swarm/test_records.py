@@ -22,7 +22,8 @@ BLOCK = 16 << 10
 
 @pytest.fixture
 def data(tmp_path):
-    return shapes.Payload(tmp_path, "payload", [shapes.File("a/%03d" % i, 30000 + 7919 * i % 90000) for i in range(40)] + [shapes.File("large", 3 << 20)], piece_length=32 << 10)
+    small = [shapes.File("a/%03d" % i, 30000 + 7919 * i % 90000) for i in range(40)]
+    return shapes.Payload(tmp_path, "payload", small + [shapes.File("large", 3 << 20)], piece_length=32 << 10)
 
 
 def good_pieces(p, top):

@@ -112,8 +112,8 @@ static void rig_netproc(struct rig *r, int *net, int *slots)
 /* Starts diskproc.  existing, read_only: as in the options. */
 static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t budget)
 {
-	struct msg_disk_options o = { .budget_bytes = budget, .threads = 2, .check_existing = existing ? r->check_all ? CHECK_ALL : CHECK_DOUBTFUL : CHECK_NOTHING, .read_only = read_only,
-				      .max_open_files = 8 };
+	uint32_t check = !existing ? CHECK_NOTHING : r->check_all ? CHECK_ALL : CHECK_DOUBTFUL;
+	struct msg_disk_options o = { .budget_bytes = budget, .threads = 2, .check_existing = check, .read_only = read_only, .max_open_files = 8 };
 	struct files_options f = { .root = r->single >= 0 ? -1 : r->root, .single = r->single, .existing = existing, .read_only = read_only,
 				   .max_open = 8, .threads = 2, .also_device = r->spill };
 	int pair[2], net, slots;
