@@ -76,6 +76,15 @@ static void hear(void)
 			on_data(packet_message(&p, i));
 }
 
+/* What was read out is a part of a piece that is verified. */
+static void check_read(const struct job *j)
+{
+	uint32_t bytes = j->piece < rig.m.h->piece_count ? metainfo_piece_bytes(&rig.m, j->piece) : 0;
+
+	if (!bytes || !bitfield_get(rig.d.store.have, j->piece) || j->bytes < 1 || j->begin >= bytes || j->bytes > bytes - j->begin)
+		abort();
+}
+
 /* Every upload slot is somewhere, once. */
 static void check_slots(void)
 {
@@ -88,8 +97,11 @@ static void check_slots(void)
 			abort();
 		free[u->free[i]] = true;
 	}
-	for (i = 0; i < SLOT_COUNT; i++)
+	for (i = 0; i < SLOT_COUNT; i++) {
 		at_net += u->read[i].at_net;
+		if (u->read[i].at_net)
+			check_read(&u->read[i].job);
+	}
 	if (u->free_count + at_net + u->busy + u->wanted_count != SLOT_COUNT)
 		abort();
 }

@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t greeting[68] = "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl";
 	struct peer *p;
-	uint32_t cut, i;
+	uint32_t cut, i, blocks;
 	size_t middle;
 	uint8_t how;
 	int other;
@@ -116,8 +116,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= n;
 	}
 	how &= (uint8_t)~DEAF;
-	for (i = 0; i < 4; i++)
+	/* Until it has all that is left for it. */
+	for (i = 0, blocks = 0; i < 4 || (i < 100 && sees.blocks != blocks); i++) {
+		blocks = sees.blocks;
 		answer(how);
+	}
 	close(other);
 	fixture_free(&f);
 	return 0;
