@@ -1,7 +1,8 @@
 /*
  * disk.h - diskproc as a whole: its stages, its two conversations, its loop.
  *
- *	STAGE_CHECK     what is there is read and hashed       disk_start()
+ *	STAGE_CHECK     the record is asked what is there, and  disk_start()
+ *	                what it does not answer for is hashed  begin_check()
  *	STAGE_RUN       blocks are taken                       checked()
  *	STAGE_SYNC      all verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
@@ -15,6 +16,7 @@
 
 #include "check.h"
 #include "messages.h"
+#include "recall.h"
 #include "upload.h"
 
 enum stage { STAGE_CHECK, STAGE_RUN, STAGE_SYNC, STAGE_COMPLETE, STAGE_FAILED };
@@ -38,12 +40,20 @@ struct disk {
 	struct store store;
 	struct upload upload;
 	struct check check;
-	struct job prepare, sync;
+	struct record record;
+	struct recall recall;
+	uint64_t known_bytes;      /* of pieces that were not looked at, thanks to the record */
+	struct job prepare, sync, recollect;
 	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
 	enum stage stage;
 	uint32_t net_state;        /* enum net_state */
 	uint32_t have_next;        /* HAVE_BITS were sent up to here */
 	bool prepared;             /* JOB_PREPARE came back */
+	bool begun;                /* the record was asked, and the check may go on */
+	bool looked;               /* the check came to its end: `have` is all that is there */
+	bool spoilt;               /* a sync failed: what is on disk is not known, and nothing is recorded any more */
+	bool record_due;           /* the record could not be written: it is tried again */
+	bool record_warned;
 	bool syncing;              /* JOB_SYNC is under way */
 	bool stopping;             /* SHUTDOWN came */
 	bool stop_syncing;         /* the last sync was begun, after the last job */
@@ -62,8 +72,12 @@ struct disk {
 void disk_init(struct disk *d, struct channel *control, const struct msg_disk_options *o);
 /* Makes the threads: after Landlock, before the lock. */
 void disk_make_threads(struct disk *d);
-/* After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed.  Takes the memory. */
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, const struct slots *upload);
+/*
+ * After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed; the record (-1: none is
+ * kept), taken.  Takes the memory.
+ */
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
+	       const struct slots *upload);
 /* Ends the threads and frees all; no job may be busy.  For tests. */
 void disk_release(struct disk *d);
 

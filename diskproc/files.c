@@ -27,13 +27,22 @@ enum {
 	ENTRY_DIRTY = 2,  /* written, or left by an earlier run, and not synced */
 	ENTRY_ABSENT = 4, /* was looked for and is not there */
 	ENTRY_DEVICE2 = 8, /* of the inode: it is on the other device */
+	ENTRY_SYNCING = 16, /* was dirty, and is being synced */
 };
+
+/*
+ * From so many files on one syncfs does for all.  Each fdatasync of a file that
+ * is new is a commit of the journal and a flush of the disk: some ms.  syncfs
+ * waits for others' data as well, which is why a few are done one by one.
+ */
+#define SYNC_ONE_BY_ONE 32u
 
 struct entry {
 	uint16_t slot;
 	uint8_t state;
 	uint32_t next;  /* in its bucket, file + 1; 0 at the end */
 	uint64_t inode; /* once it is in a bucket */
+	uint64_t mtime_ns; /* as it was closed, if it was to be synced then; 0: it is open, or was not looked at */
 };
 
 struct handle {
@@ -163,6 +172,25 @@ static void link_newest(struct files *f, uint32_t i)
 	f->newest = i;
 }
 
+static struct record_file seen_as(const struct stat *st)
+{
+	const struct timespec *t = &st->st_mtim;
+
+	return (struct record_file){ .inode = st->st_ino, .mtime_ns = (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec };
+}
+
+/* A last look: of many small files each is closed before it is synced, and would be opened again for that. */
+static void close_handle(struct files *f, struct handle *h)
+{
+	struct entry *e = &f->entries[h->file];
+	struct stat st;
+
+	if (e->state & (ENTRY_DIRTY | ENTRY_SYNCING) && e->inode && fd_stat(h->fd, &st) == 0 && st.st_ino == e->inode)
+		e->mtime_ns = seen_as(&st).mtime_ns;
+	e->slot = 0;
+	close(h->fd);
+}
+
 /* A handle that is free, out of the list: a new one, or the oldest that nobody holds. */
 static uint32_t free_handle(struct files *f)
 {
@@ -174,10 +202,8 @@ static uint32_t free_handle(struct files *f)
 		;
 	if (i == NONE)
 		bug("all %u handles are held", f->handle_count);
-	if (f->handles[i].fd >= 0) {
-		close(f->handles[i].fd);
-		f->entries[f->handles[i].file].slot = 0;
-	}
+	if (f->handles[i].fd >= 0)
+		close_handle(f, &f->handles[i]);
 	unlink_handle(f, i);
 	return i;
 }
@@ -242,6 +268,9 @@ static int accept_file(struct files *f, uint32_t file, int fd, bool made, struct
 
 	if (place_check(&f->place, fd, !f->read_only, &st, fault) < 0)
 		return -1;
+	/* Whoever made it need not have synced it. */
+	if (f->read_only && !(e->state & ENTRY_KNOWN))
+		e->state |= ENTRY_DIRTY;
 	if (f->read_only)
 		return 0;
 	if (!(e->state & ENTRY_KNOWN) && own_inode(f, file, &st, fault) < 0)
@@ -293,6 +322,7 @@ static int open_file(struct files *f, uint32_t file, enum files_want want, struc
 		goto fail;
 	}
 	e->state = (uint8_t)((e->state | ENTRY_KNOWN) & ~ENTRY_ABSENT);
+	e->mtime_ns = 0;
 	*fault = (struct fault){ 0 };
 	return fd;
 fail:
@@ -433,40 +463,114 @@ static int sync_dirs(struct files *f, struct fault *fault)
 	return 0;
 }
 
-int files_sync(struct files *f, struct fault *fault)
+/* Marks what is dirty as being synced; returns how many.  Before the sync: a write that ends during it makes a file dirty again. */
+static uint32_t take_dirty(struct files *f)
 {
-	uint32_t i;
-	bool dirs;
+	uint32_t i, n = 0;
 
-	for (i = 0; i < f->m->h->file_count; i++) {
-		bool dirty;
-		int fd, r;
-
-		/* Cleared first: a write that ends during the sync makes it dirty again. */
-		pthread_mutex_lock(&f->lock);
-		dirty = f->entries[i].state & ENTRY_DIRTY;
-		f->entries[i].state = (uint8_t)(f->entries[i].state & ~ENTRY_DIRTY);
-		pthread_mutex_unlock(&f->lock);
-		if (!dirty)
-			continue;
-		fd = files_get(f, i, FILES_READ, fault);
-		if (fd < 0) {
-			if (!fault->act)
-				*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = ENOENT, .file = i };
-			return -1;
+	pthread_mutex_lock(&f->lock);
+	for (i = 0; i < f->m->h->file_count; i++)
+		if (f->entries[i].state & ENTRY_DIRTY) {
+			f->entries[i].state = (uint8_t)((f->entries[i].state & ~ENTRY_DIRTY) | ENTRY_SYNCING);
+			n++;
 		}
-		r = fdatasync(fd);
-		if (r < 0)
-			*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = errno, .file = i };
-		files_put(f, i);
-		if (r < 0)
-			return -1;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+/* What it was when it was closed: nobody of us has written to it since. */
+static bool seen_at_its_end(struct files *f, uint32_t file, struct record_file *seen)
+{
+	const struct entry *e = &f->entries[file];
+	bool known;
+
+	pthread_mutex_lock(&f->lock);
+	known = !e->slot && e->mtime_ns;
+	if (known)
+		*seen = (struct record_file){ e->inode, e->mtime_ns };
+	pthread_mutex_unlock(&f->lock);
+	return known;
+}
+
+/* One that is being synced: by itself, unless `synced` already; and a look at it. */
+static int sync_file(struct files *f, uint32_t file, bool synced, struct record_file *seen, struct fault *fault)
+{
+	struct stat st;
+	int fd, r;
+
+	if (synced && seen_at_its_end(f, file, &seen[file]))
+		return 0;
+	fd = files_get(f, file, FILES_READ, fault);
+	if (fd < 0) {
+		if (!fault->act)
+			*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = ENOENT, .file = file };
+		return -1;
 	}
+	r = synced ? 0 : fdatasync(fd);
+	if (r == 0 && seen)
+		r = fd_stat(fd, &st);
+	if (r < 0)
+		*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = errno, .file = file };
+	else if (seen)
+		seen[file] = seen_as(&st);
+	files_put(f, file);
+	return r;
+}
+
+static bool is_syncing(struct files *f, uint32_t file)
+{
+	bool syncing;
+
+	pthread_mutex_lock(&f->lock);
+	syncing = f->entries[file].state & ENTRY_SYNCING;
+	f->entries[file].state = (uint8_t)(f->entries[file].state & ~ENTRY_SYNCING);
+	pthread_mutex_unlock(&f->lock);
+	return syncing;
+}
+
+int files_sync(struct files *f, struct record_file *seen, struct fault *fault)
+{
+	bool whole, dirs;
+	uint32_t i;
+
+	/* Before what is dirty: a file that is made meanwhile makes them dirty again. */
 	pthread_mutex_lock(&f->lock);
 	dirs = f->dirs_dirty && f->single < 0;
 	f->dirs_dirty = false;
 	pthread_mutex_unlock(&f->lock);
-	return dirs ? sync_dirs(f, fault) : 0;
+	whole = take_dirty(f) > SYNC_ONE_BY_ONE && f->single < 0;
+	if (whole && syncfs(f->place.root) < 0) {
+		*fault = (struct fault){ .act = DISK_ACT_SYNC, .error = errno, .file = UINT32_MAX };
+		return -1;
+	}
+	for (i = 0; i < f->m->h->file_count; i++)
+		if (is_syncing(f, i) && (!whole || seen) && sync_file(f, i, whole, seen, fault) < 0)
+			return -1;
+	return dirs && !whole ? sync_dirs(f, fault) : 0;
+}
+
+bool files_are_as(struct files *f, uint32_t file, const struct record_file *was, bool synced)
+{
+	struct fault ignored;
+	struct record_file is;
+	struct stat st;
+	bool same;
+	int fd = files_get(f, file, FILES_READ, &ignored);
+
+	if (fd < 0)
+		return !ignored.act && !was->inode;
+	same = fd_stat(fd, &st) == 0 && (uint64_t)st.st_size == metainfo_files(f->m)[file].length;
+	if (same) {
+		is = seen_as(&st);
+		same = is.inode == was->inode && is.mtime_ns == was->mtime_ns;
+	}
+	files_put(f, file);
+	if (same && synced) {
+		pthread_mutex_lock(&f->lock);
+		f->entries[file].state = (uint8_t)(f->entries[file].state & ~ENTRY_DIRTY);
+		pthread_mutex_unlock(&f->lock);
+	}
+	return same;
 }
 
 uint64_t files_space(const struct files *f)

@@ -13,6 +13,7 @@
 
 #include "layout.h"
 #include "place.h"
+#include "record.h"
 
 #define FILES_MAX_OPEN 900u /* below the limit of descriptors that this process has */
 
@@ -54,8 +55,18 @@ void files_put(struct files *f, uint32_t file);
 int files_make_empty(struct files *f, struct fault *fault) MUST_CHECK;
 /* Read-only: whether each file is there with its exact length.  Slow lane. */
 int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
-/* fdatasync of each file written since the last sync, and of directories when files were made.  Slow lane. */
-int files_sync(struct files *f, struct fault *fault) MUST_CHECK;
+/*
+ * Syncs each file written since the last sync, and directories when files were
+ * made; then, unless `seen` is NULL, puts into its row of `seen` what each of
+ * these files is now.  When many were written it is one sync of the file system,
+ * which waits for what others have written there, too.  Slow lane.
+ */
+int files_sync(struct files *f, struct record_file *seen, struct fault *fault) MUST_CHECK;
+/*
+ * Whether the file is what it was, with its length; not there is what inode 0
+ * was.  synced: then all of it is, and needs no other sync.  Slow lane.
+ */
+bool files_are_as(struct files *f, uint32_t file, const struct record_file *was, bool synced);
 
 /* Bytes free for us on the file system; UINT64_MAX when it does not say. */
 uint64_t files_space(const struct files *f);

@@ -57,7 +57,7 @@ int main(void)
 	struct metainfo m;
 	enum disk_turn turn;
 	uint32_t status;
-	int spill, form;
+	int spill, form, record;
 
 	compartment_hello(&c, ROLE_DISKPROC);
 	compartment_make_slots(&c, &upload);
@@ -69,6 +69,7 @@ int main(void)
 	form = compartment_take(&c, SETUP_FORM);
 	o = options_of(&c);
 	spill = c.disk.read_only ? -1 : compartment_take(&c, SETUP_SPILL);
+	record = c.fds[SETUP_RECORD] < 0 ? -1 : compartment_take(&c, SETUP_RECORD);
 	/* libcrypto reads its configuration by name: while there are names. */
 	disk_init(&d, &c.control, &c.disk);
 	compartment_landlock(&c, o.root);
@@ -76,7 +77,7 @@ int main(void)
 	compartment_lock(&c);
 
 	map_form(&c, form, o.single >= 0, &m);
-	disk_open(&d, &m, &o, spill, &upload);
+	disk_open(&d, &m, &o, spill, record, &upload);
 	if (c.fds[SETUP_DISK] >= 0) {
 		int net = compartment_take(&c, SETUP_DISK);
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bitfield.h"
+
 static const uint8_t zeros[16384];
 
 static void add_zeros(EVP_MD_CTX *c, uint64_t bytes)
@@ -240,6 +242,8 @@ void reader_check(struct work *w, uint32_t worker, struct job *j)
 		uint32_t piece = j->piece + i, bytes = metainfo_piece_bytes(w->m, piece);
 		bool full = bytes == w->m->h->piece_length, hole = false;
 
+		if (!bitfield_get(w->doubtful, piece))
+			continue;
 		if (full && w->has_zero_hash && atomic_load(&w->holes)) {
 			enum part r = piece_is_hole(w, piece, bytes, &hole, &j->fault);
 

@@ -60,6 +60,7 @@ void tell_parent(struct disk *d, uint64_t now)
 	struct msg_disk_progress progress = {
 		.verified_bytes = d->store.verified_bytes,
 		.checked_bytes = d->check.checked_bytes,
+		.known_bytes = d->known_bytes,
 		.verified_pieces = d->store.verified_pieces,
 		.rejected_pieces = d->store.rejected_pieces,
 		.phase = phase_of(d),

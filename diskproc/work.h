@@ -22,8 +22,9 @@ enum job_kind {
 	JOB_SPILL,   /* write blocks to the spill file */
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
-	JOB_PREPARE, /* make empty files; read-only: check the sizes of all */
-	JOB_SYNC,
+	JOB_PREPARE, /* make empty files, and the record's room; read-only: check the sizes of all */
+	JOB_SYNC,    /* all that was written; then the record */
+	JOB_RECALL,  /* what the record answers for */
 	JOB_READ,    /* read a part of a verified piece from the files */
 };
 
@@ -45,20 +46,29 @@ struct job {
 	uint32_t region;
 	uint32_t pieces;      /* CHECK: how many */
 	bool want_sums;
+	bool keep;            /* SYNC: the record, whose bitfield the loop filled in, is to be written */
+	bool clean;           /* SYNC: as RECORD_CLEAN */
 	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order of the payload. */
 	struct job *others;
 	/* The answer. */
 	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too.  READ: all of it is in the buffer */
 	struct fault fault;
+	int record_error;     /* SYNC, PREPARE: errno of the record, which costs nothing but time; 0 */
 	uint64_t *sums;       /* VERIFY: of each block (malloc) when the hash did not match or want_sums */
 	uint64_t found[CHECK_MAX_PIECES / 64]; /* CHECK */
 };
+
+struct record;
+struct recall;
 
 struct work {
 	const struct metainfo *m;
 	struct files *files;
 	int spill_fd;
 	bool read_only;
+	struct record *record;    /* NULL: none is kept */
+	struct recall *recall;
+	const uint8_t *doubtful;  /* CHECK: bitfield of the pieces to look at */
 	uint8_t sum_key[16];
 	EVP_MD *sha1;
 	bool lanes; /* sha1_lanes() works here */

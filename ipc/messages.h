@@ -46,6 +46,7 @@ enum setup_fd {
 	SETUP_SLOTS,       /* diskproc: netproc's sealed slots */
 	SETUP_CA,          /* netproc: certificate authorities, PEM */
 	SETUP_UPLOAD_SLOTS, /* netproc: diskproc's sealed slots, for what is uploaded */
+	SETUP_RECORD,      /* diskproc: the record of what is verified, open for reading and writing; not for what is only checked */
 	SETUP_FD_COUNT
 };
 
@@ -113,9 +114,15 @@ struct msg_net_options {
 struct msg_disk_options {
 	uint64_t budget_bytes;
 	uint32_t threads;        /* hashing threads, 1..16 */
-	uint32_t check_existing; /* 1: NAME.part was there before (or FINAL: a finished file): verify it first */
+	uint32_t check_existing; /* enum check_existing: what was there before (NAME.part, or a finished NAME) */
 	uint32_t read_only;      /* 1: nothing is written: verify what is there and report */
 	uint32_t max_open_files; /* descriptors that diskproc may hold for files */
+};
+
+enum check_existing {
+	CHECK_NOTHING = 0, /* there was nothing */
+	CHECK_DOUBTFUL = 1, /* what the record does not answer for is verified first */
+	CHECK_ALL = 2,     /* all of it is */
 };
 
 struct msg_dialer_options {
@@ -264,6 +271,7 @@ struct msg_disk_progress { /* at most 10 a second */
 	uint32_t rejected_pieces; /* failed hashes so far */
 	uint32_t phase;           /* enum disk_phase */
 	uint32_t spare;
+	uint64_t known_bytes;     /* of pieces that needed no check, since the record answers for them: there or missing */
 };
 enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4 };
 struct msg_disk_complete { /* every piece verified, everything synced */

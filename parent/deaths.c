@@ -45,6 +45,7 @@ static void restart(struct download *d, struct child *c)
 	}
 	if (c->role == ROLE_DISKPROC) {
 		d->out.existed = true;
+		d->told_checked = false;
 		download_close_fd(&d->upload_slots);
 	}
 	/* netproc knows one dialer for life. */

@@ -390,7 +390,7 @@ bool download_row(const struct download *d, struct screen_row *row)
 		.detail = d->x->o->verbose > 0,
 		.done = d->disk.verified_bytes,
 		.total = d->m.h->total_length,
-		.checked = d->disk.checked_bytes,
+		.checked = d->disk.checked_bytes + d->disk.known_bytes,
 		.received = run.downloaded,
 		.wasted = d->wasted_before + d->net.wasted_bytes,
 		.rate = d->net.rate,

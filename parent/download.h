@@ -91,6 +91,8 @@ struct download {
 	uint16_t port;      /* on which others can connect to it; 0: none */
 	struct msg_net_stats net;
 	struct msg_disk_progress disk;
+	bool told_checked;  /* what was there is known, to the present diskproc, and was told of */
+	bool was_checked;   /* to one that was */
 	struct peer_table peers;
 	uint64_t wasted_before; /* of netprocs that died */
 	struct totals before;   /* the same */

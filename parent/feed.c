@@ -149,7 +149,8 @@ static uint32_t needs(const struct download *d, enum role role)
 	case ROLE_NETPROC:
 		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0);
 	case ROLE_DISKPROC:
-		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0);
+		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0) |
+		    (d->out.state.have >= 0 ? BIT(SETUP_RECORD) : 0);
 		return n | (d->disk_only ? 0 : BIT(SETUP_DISK) | BIT(SETUP_SLOTS));
 	default:
 		return 0;
@@ -187,6 +188,8 @@ static int kept_fd(const struct download *d, enum setup_fd what)
 		return d->mount >= 0 ? d->mount : d->out.root;
 	case SETUP_SPILL:
 		return d->out.spill;
+	case SETUP_RECORD:
+		return d->out.state.have;
 	case SETUP_SLOTS:
 		return d->slots;
 	case SETUP_UPLOAD_SLOTS:
@@ -229,13 +232,21 @@ static void send_net_options(struct download *d, struct child *c)
 	child_send(c, MSG_NET_OPTIONS, &m);
 }
 
+/* --check is about what was there at the start, and is done once. */
+static uint32_t what_to_check(const struct download *d)
+{
+	if (!d->out.existed && !d->out.finished)
+		return CHECK_NOTHING;
+	return d->x->o->check && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL;
+}
+
 static void send_disk_options(struct download *d, struct child *c)
 {
 	const struct options *o = d->x->o;
 	struct msg_disk_options m = {
 		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
 		.threads = o->threads,
-		.check_existing = d->out.existed || d->out.finished,
+		.check_existing = what_to_check(d),
 		.read_only = d->out.finished,
 		.max_open_files = DISK_OPEN_FILES,
 	};

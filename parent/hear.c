@@ -105,6 +105,36 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	return 0;
 }
 
+/* How far the record went, and what had to be read.  Once for each diskproc. */
+static void tell_checked(struct download *d)
+{
+	char known[32], checked[32], verified[32], line[160];
+	const struct msg_disk_progress *m = &d->disk;
+	struct text t;
+
+	d->told_checked = d->was_checked = true;
+	if (!m->known_bytes && !m->checked_bytes)
+		return;
+	json_begin("checked", d->index);
+	json_number("known_bytes", m->known_bytes);
+	json_number("checked_bytes", m->checked_bytes);
+	json_number("verified_bytes", m->verified_bytes);
+	json_number("verified_pieces", m->verified_pieces);
+	json_number("bytes", d->m.h->total_length);
+	json_end();
+	if (d->x->o->json)
+		return;
+	text_init(&t, known, sizeof known);
+	text_add_size(&t, m->known_bytes);
+	text_init(&t, checked, sizeof checked);
+	text_add_size(&t, m->checked_bytes);
+	text_init(&t, verified, sizeof verified);
+	text_add_size(&t, m->verified_bytes);
+	text_init(&t, line, sizeof line);
+	text_addf(&t, "%s are there: %s known from the record, %s checked", verified, known, checked);
+	screen_log(d->index, ROLE_DISKPROC, LOG_DETAIL, TOPIC_DISK, line, t.length);
+}
+
 static int on_disk_progress(void *self, const void *message, int fd)
 {
 	const struct msg_disk_progress *m = message;
@@ -113,11 +143,13 @@ static int on_disk_progress(void *self, const void *message, int fd)
 
 	(void)fd;
 	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
-	    m->verified_pieces > d->m.h->piece_count)
+	    m->known_bytes > d->m.h->total_length || m->verified_pieces > d->m.h->piece_count)
 		return -1;
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;
 	d->disk = *m;
+	if (!d->told_checked && m->phase != DISK_CHECKING)
+		tell_checked(d);
 	/* What is there was checked, and it is not all. */
 	nowhere = peers_from_nowhere(&d->m, d->x->o);
 	if (nowhere && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->m.h->piece_count)

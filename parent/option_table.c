@@ -338,6 +338,8 @@ const struct option_row option_rows[] = {
 		  "(default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)" },
 	{ "adopt", 0, SWARM, NULL, take_flag, MEMBER(adopt),
 	  .help = "take over a NAME.part of which there is no record; it is verified first" },
+	{ "check", 0, SWARM, NULL, take_flag, MEMBER(check),
+	  .help = "verify all that is there, whatever the record says of it" },
 
 	{ .help = "create" },
 	{ "output", 'o', CREATE, "FILE", take_path, MEMBER(output),

@@ -40,6 +40,7 @@ struct options {
 	const char *dir;      /* of argv or constant */
 	const char *state_dir; /* of argv; NULL: the usual one */
 	bool adopt;
+	bool check; /* what is there is verified in full, whatever its record says */
 	const char *ca_file;  /* NULL: none was named */
 	struct net_addr peers[OPTIONS_MAX_PEERS];
 	uint32_t peer_count;

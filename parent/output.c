@@ -202,6 +202,8 @@ static int check_part(struct output *o, const struct output_options *options, co
 				      torrent);
 		if (state_claim(&o->state, o->root, error, room) < 0)
 			return -1;
+	} else {
+		state_open_have(&o->state);
 	}
 	o->existed = true;
 	return 0;

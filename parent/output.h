@@ -28,7 +28,7 @@ struct output {
 	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory), also when it became NAME; or what was there */
 	int spill; /* owned: an unnamed file for pieces that must wait; -1 when `finished` */
 	bool single;
-	bool existed;  /* NAME.part was there: all of it must be checked */
+	bool existed;  /* NAME.part was there: what the record does not answer for must be checked */
 	bool finished; /* NAME is there: it is only read from now on */
 	bool incomplete; /* to seed, but there is only NAME.part: it is read, to tell what is missing */
 	struct state state; /* owned: the record; none for what was finished when it was opened */

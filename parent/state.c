@@ -21,6 +21,7 @@
 /* A sector of any disk, so that no write touches both slots. */
 #define SLOT_STRIDE 4096
 #define HASH_HEX 40
+#define HAVE ".have"
 /* Somebody who removes a finished record holds it for microseconds. */
 #define LOCK_TRIES 100
 #define LOCK_WAIT_NS 10000000
@@ -40,14 +41,16 @@ static int PRINTF_LIKE(3, 4) complain(char *error, size_t room, const char *fmt,
 void state_init(struct state *s)
 {
 	memset(s, 0, sizeof *s);
-	s->dir = s->fd = -1;
+	s->dir = s->fd = s->have = -1;
 }
 
 void state_close(struct state *s)
 {
 	if (s->fd >= 0)
 		close(s->fd);
-	s->fd = -1;
+	if (s->have >= 0)
+		close(s->have);
+	s->fd = s->have = -1;
 }
 
 /* ---- identities */
@@ -112,14 +115,16 @@ static int write_slot(struct state *s)
 
 /* ---- the file */
 
+#define OPEN_FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
 enum opened { OPENED_OURS, OPENED_FOREIGN, OPENED_OTHER };
 
-/* What was opened and locked: the record; something that is none of ours; or what lost its name meanwhile. */
-static enum opened judge(const struct state *s, int fd)
+/* What was opened by `name`: a record; something that is none of ours; or what lost its name meanwhile. */
+static enum opened judge(const struct state *s, const char *name, int fd)
 {
 	struct stat st, named;
 
-	if (fstat(fd, &st) < 0 || fstatat(s->dir, s->name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev ||
+	if (fstat(fd, &st) < 0 || fstatat(s->dir, name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev ||
 	    named.st_ino != st.st_ino)
 		return OPENED_OTHER;
 	return S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 ? OPENED_OURS : OPENED_FOREIGN;
@@ -129,7 +134,7 @@ static enum opened judge(const struct state *s, int fd)
 static int open_record(const struct state *s, bool make, int tries)
 {
 	const struct timespec wait = { 0, LOCK_WAIT_NS };
-	int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (make ? O_CREAT : 0), fd;
+	int flags = OPEN_FLAGS | (make ? O_CREAT : 0), fd;
 
 	for (errno = EWOULDBLOCK; tries; tries--) {
 		enum opened what = OPENED_FOREIGN;
@@ -145,7 +150,7 @@ static int open_record(const struct state *s, bool make, int tries)
 				errno = EWOULDBLOCK;
 				continue;
 			}
-			what = judge(s, fd);
+			what = judge(s, s->name, fd);
 			if (what == OPENED_OURS)
 				return fd;
 			close(fd);
@@ -156,6 +161,49 @@ static int open_record(const struct state *s, bool make, int tries)
 			return -1;
 	}
 	return -1;
+}
+
+#define HAVE_NAME (sizeof((struct state *)0)->name + sizeof HAVE)
+
+static void have_name(const struct state *s, char name[HAVE_NAME])
+{
+	snprintf(name, HAVE_NAME, "%s" HAVE, s->name);
+}
+
+/* The record is open and locked: nobody else has that of its pieces.  fresh: what is in it is of something else. */
+static void open_have(struct state *s, bool fresh)
+{
+	char name[HAVE_NAME];
+	int tries;
+
+	have_name(s, name);
+	for (tries = 2; tries && s->have < 0; tries--) {
+		if (fresh)
+			(void)unlinkat(s->dir, name, 0);
+		s->have = openat(s->dir, name, OPEN_FLAGS | O_CREAT, 0600);
+		if (s->have >= 0 && judge(s, name, s->have) != OPENED_OURS) {
+			close(s->have);
+			s->have = -1;
+			errno = EEXIST;
+		}
+		/* As with the record itself: what is none gives way to one. */
+		fresh = true;
+	}
+	if (s->have < 0)
+		screen_warn("cannot open the record of what is verified in the state directory: %s; the next start will verify all",
+			    strerror(errno));
+}
+
+void state_open_have(struct state *s)
+{
+	open_have(s, false);
+}
+
+static bool is_old(const struct state *s)
+{
+	struct stat st;
+
+	return fstat(s->fd, &st) == 0 && time(NULL) - st.st_mtime > (time_t)STATE_KEEP_S;
 }
 
 /* Calls `look` with each record that can be had, until it returns false. */
@@ -169,7 +217,8 @@ static void each_record(int dir, bool (*look)(struct state *s, void *with), void
 
 	while (go_on && d && (e = readdir(d))) {
 		state_init(&s);
-		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-')
+		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-' ||
+		    strchr(e->d_name, '.'))
 			continue;
 		s.dir = dir;
 		snprintf(s.name, sizeof s.name, "%s", e->d_name);
@@ -186,12 +235,17 @@ static void each_record(int dir, bool (*look)(struct state *s, void *with), void
 		close(again);
 }
 
-/* That of a download that was finished, and of which nothing was given, goes. */
+/* The old one of a download that was finished, and of which nothing was given, goes. */
 static bool prune(struct state *s, void *with)
 {
+	char have[HAVE_NAME];
+
 	(void)with;
-	if (s->record.flags & STATE_FINISHED && !s->record.uploaded)
+	if (s->record.flags & STATE_FINISHED && !s->record.uploaded && is_old(s)) {
+		have_name(s, have);
+		(void)unlinkat(s->dir, have, 0);
 		(void)unlinkat(s->dir, s->name, 0);
+	}
 	return true;
 }
 
@@ -407,11 +461,16 @@ static int claim_as(struct state *s, int fd, bool known, uint32_t flags, char *e
 		r->uploaded = r->downloaded = 0;
 	if (s->fd < 0)
 		s->fd = open_record(s, true, LOCK_TRIES);
-	if (s->fd < 0 || identify(fd, &r->part) < 0 || write_slot(s) < 0 || fsync(s->fd) < 0 || fsync(s->dir) < 0)
-		return complain(error, room,
-				"cannot write the record of this download in the state directory: %s; name another one with --state-dir",
-				strerror(errno));
+	if (s->fd < 0 || identify(fd, &r->part) < 0 || write_slot(s) < 0 || fsync(s->fd) < 0)
+		goto failed;
+	open_have(s, !known);
+	if (fsync(s->dir) < 0)
+		goto failed;
 	return 0;
+failed:
+	return complain(error, room,
+			"cannot write the record of this download in the state directory: %s; name another one with --state-dir",
+			strerror(errno));
 }
 
 int state_claim(struct state *s, int fd, char *error, size_t room)

@@ -12,9 +12,13 @@
  * grows and a checksum: a write that is cut short leaves the other.  What is
  * damaged, of another version or of somebody else counts as no record.  A
  * record is locked (flock) while it is open.  Behind its lock the parent cannot
- * remove a name: the record of a finished download is marked, and a later
- * state_directory() removes it unless something was given of it: its totals
- * count for the next `seed`.
+ * remove a name: the record of a finished download is marked, and a
+ * state_directory() after STATE_KEEP_S removes it unless something was given of
+ * it: its totals count for the next `seed`.
+ *
+ * Beside it, under the same name with ".have", is the file in which diskproc
+ * records which pieces are verified (diskproc/record.h).  The parent makes it,
+ * opens it and removes it with the record, and never looks into it.
  */
 #ifndef PARENT_STATE_H
 #define PARENT_STATE_H
@@ -45,10 +49,14 @@ struct state_record {
 };
 #define STATE_FINISHED 1u /* NAME.part became NAME */
 
+/* So long after its last change the record of a finished download is kept: a `seed` may come, and need not read all of it. */
+#define STATE_KEEP_S (30u * 86400u)
+
 struct state {
 	int dir;        /* borrowed: the state directory, until the walls are up */
 	int fd;         /* owned: the record, locked; -1: there is none */
-	char name[128]; /* in dir */
+	int have;       /* owned: diskproc's record of the pieces, for reading and writing; -1: there is none */
+	char name[128]; /* in dir; with ".have" behind it: of the other one */
 	struct state_record record; /* sequence 0: there is no valid one */
 };
 
@@ -60,9 +68,9 @@ void state_close(struct state *s);
  * Opens the state directory and makes it when it is not there (mode 0700):
  * `named`, or bulkhead in $XDG_STATE_HOME, or .local/state/bulkhead in $HOME.
  * Refuses one that is not the user's or that others may write, or to which a
- * symbolic link leads that is neither the user's nor root's.  Removes records
- * of finished downloads of which nothing was given.  The descriptor, or -1 with
- * one line in `error`.
+ * symbolic link leads that is neither the user's nor root's.  Removes old
+ * records of finished downloads of which nothing was given.  The descriptor, or
+ * -1 with one line in `error`.
  */
 int state_directory(const char *named, char *error, size_t room) MUST_CHECK;
 
@@ -91,6 +99,14 @@ int state_claim(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
  * and gave before counts on when it is the same file.
  */
 int state_claim_finished(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
+
+/*
+ * After state_find(), when state_knows() said yes: opens the record of the
+ * pieces, and makes it when there is none.  The claims do this themselves, and
+ * empty it when what they claim was not known.  Without it (the reason is
+ * warned of) everything is verified at each start.
+ */
+void state_open_have(struct state *s);
 
 /*
  * The end of a run, behind the lock: adds to the totals; synced unless the

@@ -428,7 +428,7 @@ def test_a_part_that_bulkhead_did_not_make_is_refused_or_adopted(tmp_path, outdi
 
 
 def records(state):
-    return [os.path.join(state, n) for n in os.listdir(state)]
+    return [os.path.join(state, n) for n in os.listdir(state) if not n.endswith(".have")]
 
 
 def interrupted(p, outdir, swarm, options=()):
@@ -493,12 +493,17 @@ def test_a_record_lives_as_long_as_its_download(tmp_path, outdir, data, state):
         interrupted(data, outdir, swarm)
         first = records(state)
         assert len(first) == 1 and data.infohash.hex() in os.path.basename(first[0])
+        assert sorted(os.listdir(state)) == [os.path.basename(first[0]), os.path.basename(first[0]) + ".have"]
         assert_complete(get(other.torrent, outdir, second.addresses), other, outdir)
         swarm.allow(10000)
         assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
-        # those of finished ones go with the next run
+        # those of finished ones are kept for a month: what is given next need not be read
         r = get(other.torrent, outdir, second.addresses)
-        assert r.wait(15) == COMPLETE and records(state) == [], r.told()
+        assert r.wait(15) == COMPLETE and len(records(state)) == 2, r.told()
+        for path in records(state):
+            os.utime(path, (time.time(), time.time() - 31 * 86400))
+        r = get(other.torrent, outdir, second.addresses)
+        assert r.wait(15) == COMPLETE and os.listdir(state) == [], r.told()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o720])

@@ -13,9 +13,12 @@
 
 /* Counts what is synced. */
 #define fdatasync counted_fdatasync
+#define syncfs counted_syncfs
 static int counted_fdatasync(int fd);
+static int counted_syncfs(int fd);
 #include "../../diskproc/files.c"
 #undef fdatasync
+#undef syncfs
 #include "../../diskproc/layout.c"
 /* A file system that takes upper and lower case for one. */
 static int folded_openat(int dir, const char *name, int flags, ...);
@@ -31,7 +34,7 @@ static const struct fixture_file table[FILES] = {
 	{ "last", 7, 0 },
 };
 
-static uint32_t syncs;
+static uint32_t syncs, whole_syncs;
 static bool folding;
 
 static int folded_openat(int dir, const char *name, int flags, ...)
@@ -50,6 +53,13 @@ static int counted_fdatasync(int fd)
 {
 	syncs++;
 	return fdatasync(fd);
+}
+
+static int counted_syncfs(int fd)
+{
+	(void)fd;
+	whole_syncs++;
+	return 0;
 }
 
 struct box {
@@ -141,7 +151,7 @@ static void test_empty_files_are_made_and_padding_and_symlinks_are_not(void **st
 	assert_int_equal(st.st_size, 0);
 	assert_int_equal(fstatat(b->root, ".pad", &st, AT_SYMLINK_NOFOLLOW), -1);
 	assert_int_equal(fstatat(b->root, "link", &st, AT_SYMLINK_NOFOLLOW), -1);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 }
 
 static void test_reading_makes_nothing(void **state)
@@ -396,7 +406,7 @@ static void test_least_used_descriptor_is_closed_and_opened_again(void **state)
 		files_put(b->files, order[i]);
 	}
 	assert_int_equal(b->files->used, 4);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 }
 
 static void test_file_that_changed_under_us_is_foreign(void **state)
@@ -458,16 +468,65 @@ static void test_write_that_ends_after_a_sync_is_synced_by_the_next(void **state
 	use(b, false, false, 10);
 	fd = write_get(b, 0);
 	assert_true(fd >= 0);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	/* The worker that holds the file comes to its write only now. */
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 	files_wrote(b->files, 0);
 	files_put(b->files, 0);
 	syncs = 0;
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	assert_int_equal(syncs, 1);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	assert_int_equal(syncs, 1);
+}
+
+/* `count` files, each written, of which only a few stay open.  What the sync says of them is what they are. */
+static void write_and_sync(struct box *b, uint32_t count)
+{
+	struct files_options o = { .root = b->root, .single = -1, .max_open = 5, .threads = 1, .also_device = -1 };
+	struct fixture_file rows[50] = { { 0 } };
+	struct record_file seen[50] = { { 0 } };
+	char names[50][16];
+	struct metainfo m;
+	struct files *f;
+	struct stat st;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		snprintf(names[i], sizeof names[i], "%u/%u", count, i);
+		rows[i] = (struct fixture_file){ .path = names[i], .length = 10 };
+	}
+	fixture_form(&m, rows, count, 4096, false);
+	f = files_new(&m, &o);
+	for (i = 0; i < count; i++) {
+		int fd = files_get(f, i, FILES_WRITE, &b->fault);
+
+		assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+		files_wrote(f, i);
+		files_put(f, i);
+	}
+	syncs = whole_syncs = 0;
+	assert_int_equal(files_sync(f, seen, &b->fault), 0);
+	for (i = 0; i < count; i++) {
+		assert_int_equal(fstatat(b->root, names[i], &st, 0), 0);
+		assert_int_equal(seen[i].inode, st.st_ino);
+		assert_int_equal(seen[i].mtime_ns, (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec);
+		assert_true(files_are_as(f, i, &seen[i], true));
+		seen[i].mtime_ns++;
+		assert_false(files_are_as(f, i, &seen[i], true));
+	}
+	files_free(f);
+	fixture_form_free(&m);
+}
+
+static void test_few_files_are_synced_one_by_one_and_many_at_once(void **state)
+{
+	write_and_sync(*state, 32);
+	assert_int_equal(syncs, 32);
+	assert_int_equal(whole_syncs, 0);
+	write_and_sync(*state, 33);
+	assert_int_equal(syncs, 0);
+	assert_int_equal(whole_syncs, 1);
 }
 
 static void test_single_file_with_two_names_is_refused(void **state)
@@ -517,6 +576,7 @@ int main(void)
 		T(test_least_used_descriptor_is_closed_and_opened_again),
 		T(test_file_that_changed_under_us_is_foreign),
 		T(test_write_that_ends_after_a_sync_is_synced_by_the_next),
+		T(test_few_files_are_synced_one_by_one_and_many_at_once),
 		T(test_read_only_audit_wants_every_file_with_its_length),
 		T(test_single_file_with_two_names_is_refused),
 	};

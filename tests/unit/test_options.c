@@ -156,12 +156,13 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	struct options o;
 
 	(void)state;
-	accepts(&o, "get -d out --state-dir /var/lib/x --adopt --peer 192.0.2.1:6881 --peer [2001:db8::1]:80 --allow-net 10.1.2.3/8 --port 7000 --max-peers 9 --memory 2M "
+	accepts(&o, "get -d out --state-dir /var/lib/x --adopt --check --peer 192.0.2.1:6881 --peer [2001:db8::1]:80 --allow-net 10.1.2.3/8 --port 7000 --max-peers 9 --memory 2M "
 		    "--timeout 30 --no-trackers --threads 3 --max-torrent-size 1M --max-files 7 --max-pieces 8 -q --no-progress --allow-weak "
 		    "--anonymous x");
 	assert_string_equal(o.dir, "out");
 	assert_string_equal(o.state_dir, "/var/lib/x");
 	assert_true(o.adopt);
+	assert_true(o.check);
 	assert_int_equal(o.peer_count, 2);
 	assert_int_equal(o.peers[0].family, 4);
 	assert_int_equal(o.peers[0].port, 6881);
