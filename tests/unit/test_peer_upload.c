@@ -596,7 +596,7 @@ static void test_a_slow_line_sends_whole_blocks(void **state)
 	(void)state;
 	begin_unchoked(true);
 	bucket_init(&f.swarm->up.bucket, 1024, now_us());
-	bucket_take(&f.swarm->up.bucket, f.swarm->up.bucket.full / 1000000 - 2048); /* 2 KiB are left */
+	bucket_take(&f.swarm->up.bucket, (uint64_t)f.swarm->up.bucket.full / 1000000 - 2048); /* 2 KiB are left */
 	send_triple(WIRE_REQUEST, 0, 0, BLOCK_BYTES);
 	send_triple(WIRE_REQUEST, 0, BLOCK_BYTES, BLOCK_BYTES);
 	turns(2);
