@@ -20,6 +20,7 @@
 #include "swarm.h"
 
 #define SEND_BLOCKS 16u         /* in one writev */
+#define MESSAGE_BYTES (SLOT_BYTES + WIRE_PIECE_HEAD)
 #define SLOT_PATIENCE_MS 1000u  /* slots are given up after so long without a byte taken */
 
 /* Of a request that costs patience: so many such messages a second are a flood (peer.c). */
@@ -192,15 +193,17 @@ enum peer_sent peer_send_blocks(struct peer *p)
 	static struct requests_iov iov;
 	struct requests *q = &p->up.requests;
 	struct requests_freed freed = { 0 };
-	size_t allowed, offered;
+	size_t allowed, offered, blocks;
 	ssize_t n;
 
 	if (!requests_sendable(q))
 		return PEER_SENT_NOTHING;
-	allowed = swarm_may_send(p->swarm, (size_t)SEND_BLOCKS * (SLOT_BYTES + WIRE_PIECE_HEAD));
+	allowed = swarm_may_send(p->swarm, (size_t)SEND_BLOCKS * MESSAGE_BYTES);
 	if (!allowed)
 		return PEER_SENT_NOTHING; /* its turn comes again */
-	offered = requests_iov(q, swarm_upload_slots(p->swarm), SEND_BLOCKS, allowed, &iov);
+	/* Whole blocks, the last of them on credit: until one that is begun is sent, we can ask this peer for nothing. */
+	blocks = (allowed + MESSAGE_BYTES - 1) / MESSAGE_BYTES;
+	offered = requests_iov(q, swarm_upload_slots(p->swarm), (uint32_t)blocks, SIZE_MAX, &iov);
 	do {
 		n = writev(p->fd, iov.vec, iov.count);
 	} while (n < 0 && errno == EINTR);

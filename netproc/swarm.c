@@ -92,6 +92,14 @@ static bool takes_its_place(const struct swarm *s, const struct peer *p, const s
 	return p->incoming != o->incoming && p->incoming != ours && loop_now(s->loop) - o->connected_ms < AT_ONCE_MS;
 }
 
+/* It is the same peer: what it gave and took counts on, or a new connection would pay all its debts. */
+static void take_over_account(struct peer *p, const struct peer *o)
+{
+	p->received_bytes = o->received_bytes;
+	p->up.choke = o->up.choke;
+	p->up.choke.interested = p->up.choke.unchoked = p->up.choke.optimistic = p->up.choke.changed = false;
+}
+
 bool swarm_admit(struct peer *p)
 {
 	struct swarm *s = p->swarm;
@@ -108,6 +116,8 @@ bool swarm_admit(struct peer *p)
 		    !memcmp(o->addr.ip, p->addr.ip, sizeof p->addr.ip)) {
 			bool replaces = takes_its_place(s, p, o);
 
+			if (replaces)
+				take_over_account(p, o);
 			/* One that connected to us may leave: then it is to be dialled again. */
 			swarm_drop(replaces ? o : p, o->incoming || p->incoming ? DROP_USELESS : DROP_SELF, "a second connection to the same peer");
 			if (!replaces)

@@ -621,7 +621,8 @@ static void test_who_gives_nothing_waits_longer_than_the_others(void **state)
 		qsort(done, TAKER, sizeof *done, by_time);
 		taker = member[TAKER].done_ms - START;
 		print_message("lines %llu%s: median %llu ms, last %llu ms, the one that gives nothing %llu ms\n", (unsigned long long)rows[k].line,
-			      rows[k].stay ? ", and they stay" : "", (unsigned long long)done[TAKER / 2], (unsigned long long)done[TAKER - 1], (unsigned long long)taker);
+			      rows[k].stay ? ", and they stay" : "", (unsigned long long)done[TAKER / 2], (unsigned long long)done[TAKER - 1],
+			      (unsigned long long)taker);
 		assert_true(member[TAKER].done_ms && taker * 100 >= done[TAKER / 2] * rows[k].least);
 		/* Nobody who shares is left behind. */
 		assert_true(done[TAKER - 1] <= done[TAKER / 2] * 3 / 2);

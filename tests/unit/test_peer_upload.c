@@ -746,6 +746,26 @@ static void test_who_sends_more_than_max_down_allows_is_not_read_until_there_are
 	end();
 }
 
+/* On a slow line a begun block is sent whole, on credit: what we say is not held up behind the rest of it. */
+static void test_a_slow_line_sends_whole_blocks(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	bucket_init(&f.swarm->up.bucket, 1024, now_us());
+	bucket_take(&f.swarm->up.bucket, (uint64_t)f.swarm->up.bucket.full / 1000000 - 2048); /* 2 KiB are left */
+	send_triple(WIRE_REQUEST, 0, 0, BLOCK_BYTES);
+	send_triple(WIRE_REQUEST, 0, BLOCK_BYTES, BLOCK_BYTES);
+	turns(2);
+	while (f.read_count)
+		fixture_answer(&f, 0, false);
+	turns(3);
+	assert_int_equal(requests_count(&p->up.requests), 1);
+	assert_false(requests_midway(&p->up.requests));
+	assert_block(0, 0, BLOCK_BYTES);
+	assert_true(f.swarm->up.bucket.level < 0);
+	end();
+}
+
 /* ---- super-seeding */
 
 static uint32_t shown_now(void)
@@ -863,6 +883,7 @@ int main(void)
 		cmocka_unit_test(test_max_up_lets_no_more_through_than_it_says),
 		cmocka_unit_test(test_without_tokens_the_line_stands_still_and_goes_on_in_its_order),
 		cmocka_unit_test(test_who_sends_more_than_max_down_allows_is_not_read_until_there_are_tokens),
+		cmocka_unit_test(test_a_slow_line_sends_whole_blocks),
 		cmocka_unit_test(test_a_super_seed_shows_one_piece_after_the_other),
 		cmocka_unit_test(test_super_seeding_ends_when_each_piece_was_seen_and_then_all_is_told),
 		cmocka_unit_test(test_what_was_downloaded_is_not_super_seeded),
