@@ -118,6 +118,7 @@ void disk_init(struct disk *d, struct channel *control, const struct msg_disk_op
 	d->options = *o;
 	d->options.threads = max_u32(1, min_u32(o->threads, POOL_MAX_THREADS));
 	d->net.fd = d->next_net = d->next_slots = -1;
+	d->merge.kind = JOB_MERGE;
 	d->prepare.kind = JOB_PREPARE;
 	d->sync.kind = JOB_SYNC;
 	work_init(&d->work);
@@ -132,10 +133,11 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 {
 	d->m = *m;
 	d->files = files_new(&d->m, o);
+	d->merging = o->parts >= 0 && o->existing && !o->read_only;
 	work_open(&d->work, &d->m, d->files, spill_fd, o->read_only);
 	if (o->existing || o->read_only)
 		reader_init(&d->work);
-	store_init(&d->store, &d->m, d->options.budget_bytes, &d->work, d->pool, spill_fd);
+	store_init(&d->store, &d->m, o->wanted, d->options.budget_bytes, &d->work, d->pool, spill_fd);
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
@@ -186,27 +188,29 @@ static void storage_failed(struct disk *d, const struct fault *f)
 	log_line(LOG_DETAIL, TOPIC_DISK, "storage failed: act %u, errno %d, file %u", f->act, f->error, f->file);
 }
 
-/* Bytes still to be written. */
+/* Bytes still to be written into files. */
 static uint64_t missing_bytes(const struct disk *d)
 {
+	const struct wanted *w = d->store.wanted;
 	uint64_t n = 0;
 	uint32_t i;
 
 	for (i = 0; i < d->m.h->piece_count; i++)
 		if (!bitfield_get(d->store.have, i))
-			n += layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
+			n += w->level ? layout_wanted_of_piece(&d->m, w, i)
+				      : layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
 	return n;
 }
 
 /* What is there is known. */
 static void checked(struct disk *d)
 {
-	bool all = d->store.verified_pieces == d->m.h->piece_count;
+	bool all = store_is_complete(&d->store);
 
 	d->progress_due = true;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->options.read_only && !all) {
-		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });
+		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.wanted_verified });
 		return;
 	}
 	if (!all && missing_bytes(d) > files_space(d->files)) {
@@ -217,15 +221,25 @@ static void checked(struct disk *d)
 	pool_add(d->pool, POOL_SLOW, &d->prepare.link);
 }
 
-void disk_start(struct disk *d)
+static void begin_check(struct disk *d)
 {
-	d->stage = STAGE_CHECK;
-	d->progress_due = true;
 	if (!d->options.check_existing && !d->options.read_only)
 		d->check.next = d->m.h->piece_count;
 	check_more(&d->check, &d->store, d->pool, false);
 	if (check_ended(&d->check, &d->m))
 		checked(d);
+	pool_kick(d->pool);
+}
+
+void disk_start(struct disk *d)
+{
+	d->stage = STAGE_CHECK;
+	d->progress_due = true;
+	if (!d->merging) {
+		begin_check(d);
+		return;
+	}
+	pool_add(d->pool, POOL_SLOW, &d->merge.link);
 	pool_kick(d->pool);
 }
 
@@ -265,6 +279,13 @@ static void on_done(struct disk *d, struct job *j)
 		else if (d->stage == STAGE_CHECK && !d->stopping && check_ended(&d->check, &d->m))
 			checked(d);
 		break;
+	case JOB_MERGE:
+		d->merging = false;
+		if (j->fault.act)
+			storage_failed(d, &j->fault);
+		else if (!d->stopping)
+			begin_check(d);
+		break;
 	case JOB_PREPARE:
 		d->prepared = true;
 		if (j->fault.act)
@@ -297,7 +318,7 @@ void disk_results(struct disk *d)
 		on_done(d, (struct job *)d->done);
 		d->done = next;
 	}
-	if (d->stage == STAGE_CHECK)
+	if (d->stage == STAGE_CHECK && !d->merging)
 		check_more(&d->check, &d->store, d->pool, d->stopping);
 	pool_kick(d->pool);
 }
@@ -328,7 +349,7 @@ enum channel_result disk_serve_net(struct disk *d)
 /* What follows from how things stand: each line is a move of the stage, or a message that is due. */
 void disk_advance(struct disk *d, uint64_t now)
 {
-	bool all = d->store.verified_pieces == d->m.h->piece_count;
+	bool all = store_is_complete(&d->store);
 
 	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store) && !d->upload.busy) {
 		/* On failure there is no netproc, and the parent was told. */

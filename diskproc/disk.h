@@ -3,7 +3,7 @@
  *
  *	STAGE_CHECK     what is there is read and hashed       disk_start()
  *	STAGE_RUN       blocks are taken                       checked()
- *	STAGE_SYNC      all verified; everything is synced     run_next()
+ *	STAGE_SYNC      all that is wanted is verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
  *	STAGE_FAILED    DISK_ERROR was said; blocks are dropped  storage_failed()
  *
@@ -38,11 +38,12 @@ struct disk {
 	struct store store;
 	struct upload upload;
 	struct check check;
-	struct job prepare, sync;
+	struct job merge, prepare, sync;
 	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
 	enum stage stage;
 	uint32_t net_state;        /* enum net_state */
 	uint32_t have_next;        /* HAVE_BITS were sent up to here */
+	bool merging;              /* JOB_MERGE is under way: the check begins after it */
 	bool prepared;             /* JOB_PREPARE came back */
 	bool syncing;              /* JOB_SYNC is under way */
 	bool stopping;             /* SHUTDOWN came */

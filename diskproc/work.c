@@ -177,6 +177,9 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 		case JOB_CHECK:
 			reader_check(w, worker, j);
 			break;
+		case JOB_MERGE:
+			(void)!files_merge_parts(w->files, &j->fault);
+			break;
 		case JOB_PREPARE:
 			(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_make_empty(w->files, &j->fault));
 			break;

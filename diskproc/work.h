@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_SPILL,   /* write blocks to the spill file */
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
+	JOB_MERGE,   /* what the parts file has of wanted files goes there */
 	JOB_PREPARE, /* make empty files; read-only: check the sizes of all */
 	JOB_SYNC,
 	JOB_READ,    /* read a part of a verified piece from the files */

@@ -20,6 +20,7 @@ static int counted_fdatasync(int fd);
 /* A file system that takes upper and lower case for one. */
 static int folded_openat(int dir, const char *name, int flags, ...);
 #define openat folded_openat
+#include "../../diskproc/parts.c"
 #include "../../diskproc/place.c"
 #undef openat
 #include "disk_fixture.h"
@@ -89,8 +90,9 @@ static int box_close(void **state)
 
 static void use(struct box *b, bool existing, bool read_only, uint32_t max_open)
 {
+	static const struct wanted all;
 	struct files_options o = { .root = b->root, .single = -1, .existing = existing, .read_only = read_only,
-				   .max_open = max_open, .threads = 1, .also_device = -1 };
+				   .max_open = max_open, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 
 	if (b->files)
 		files_free(b->files);
@@ -457,7 +459,8 @@ static void test_single_file_with_two_names_is_refused(void **state)
 {
 	struct box *b = *state;
 	const struct fixture_file one[] = { { "name", 100, 0 } };
-	struct files_options o = { .root = -1, .threads = 1, .also_device = -1 };
+	static const struct wanted all;
+	struct files_options o = { .root = -1, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 	struct metainfo m;
 	struct files *f;
 
