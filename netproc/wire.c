@@ -252,15 +252,6 @@ size_t wire_put_hello(uint8_t *out, const struct wire_hello *hello)
 	return 6 + n;
 }
 
-size_t wire_put_extended_handshake(uint8_t *out, size_t room, const char *client, uint32_t reqq)
-{
-	struct wire_hello hello = { .client = client, .reqq = reqq };
-
-	if (room < WIRE_HELLO_MAX)
-		bug("no room for an extended handshake");
-	return wire_put_hello(out, &hello);
-}
-
 bool wire_parse_extended(const uint8_t *p, size_t bytes, struct wire_extended *out)
 {
 	struct bencode root, v;

@@ -91,8 +91,6 @@ struct wire_hello {
 #define WIRE_HELLO_MAX 256u
 /* Writes at most WIRE_HELLO_MAX bytes and returns how many.  May be sent again when something changes: a later one adds to the first. */
 size_t wire_put_hello(uint8_t *out, const struct wire_hello *hello);
-/* The same with the first two only. */
-size_t wire_put_extended_handshake(uint8_t *out, size_t room, const char *client, uint32_t reqq);
 
 /*
  * What we use of a peer's extended handshake.  Absent values are 0; a repeated

@@ -15,6 +15,7 @@
 
 #include "download.h"
 #include "outer.h"
+#include "values.h"
 
 #define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -78,7 +79,7 @@ static bool choose_name(struct creating *cr, const char *path, const char *given
 	} else {
 		memcpy(cr->name, given, strlen(given));
 	}
-	return options_is_name(cr->name);
+	return value_is_name(cr->name);
 }
 
 /* The file or directory; a link is followed, since the user named it. */

@@ -1,27 +1,26 @@
 /*
  * download.c - see download.h: the state machine of one SOURCE.
  *
- * inspecting.c has what happens around inspect; feed.c what each compartment
- * is given; hear.c what it may say.  Nothing here waits: everything happens on an answer of the
- * launcher, a message, a death or a deadline.
+ * starting.c asks for its compartments, deaths.c has what follows when one
+ * ends, inspecting.c what happens around inspect, giving.c the seeding; feed.c
+ * what each compartment is given, hear.c what it may say.  Nothing waits:
+ * everything happens on an answer of the launcher, a message, a death or a
+ * deadline.
  */
 #include "download.h"
 
 #include <errno.h>
 #include <stdarg.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "feed.h"
+#include "giving.h"
 #include "hear.h"
 #include "inspecting.h"
-#include "peers.h"
 
 #define SECOND_MS 1000u
 /* A hostile torrent may keep inspect busy; its own limits are far below this. */
 #define INSPECT_MS 120000u
-/* Turns of reading what a dead child left. */
-#define LAST_WORDS 64
 
 void download_init(struct download *d, struct context *x, uint32_t index, const char *source, int input)
 {
@@ -45,7 +44,7 @@ void download_init(struct download *d, struct context *x, uint32_t index, const 
 		d->edge[i].fd[0] = d->edge[i].fd[1] = -1;
 }
 
-static void close_slots(int *fd)
+void download_close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
@@ -60,24 +59,17 @@ void download_close(struct download *d)
 		feed_close_edge(&d->edge[i]);
 	for (i = 0; i < ROLE_COUNT; i++) {
 		channel_close(&d->child[i].control);
-		if (d->child[i].listener >= 0)
-			close(d->child[i].listener);
-		d->child[i].listener = -1;
+		download_close_fd(&d->child[i].listener);
 	}
 	output_close(&d->out);
 	peer_table_close(&d->peers);
 	creating_close(&d->creating);
-	if (d->input >= 0)
-		close(d->input);
-	if (d->form >= 0)
-		close(d->form);
-	if (d->text >= 0)
-		close(d->text);
-	if (d->mount >= 0)
-		close(d->mount);
-	close_slots(&d->slots);
-	close_slots(&d->upload_slots);
-	d->input = d->form = d->text = d->mount = -1;
+	download_close_fd(&d->input);
+	download_close_fd(&d->form);
+	download_close_fd(&d->text);
+	download_close_fd(&d->mount);
+	download_close_fd(&d->slots);
+	download_close_fd(&d->upload_slots);
 }
 
 /* ---- ends */
@@ -87,8 +79,7 @@ static bool is_network(enum role role)
 	return role == ROLE_NETPROC || role == ROLE_DIALER || role == ROLE_RESOLVER;
 }
 
-/* Its status is decided: netproc says goodbye, diskproc keeps what it has, the others serve them until then. */
-static void finish(struct download *d, int status, uint32_t grace_ms)
+void download_finish(struct download *d, int status, uint32_t grace_ms)
 {
 	if (d->status < 0)
 		d->status = status;
@@ -118,7 +109,7 @@ void download_fail(struct download *d, int status, const char *fmt, ...)
 	json_word("text", text);
 	json_end_result();
 	/* What is verified stays; a process that misbehaved is not asked for goodbyes for long. */
-	finish(d, status, GOODBYE_MS);
+	download_finish(d, status, GOODBYE_MS);
 }
 
 void download_without_launcher(struct download *d)
@@ -130,108 +121,9 @@ void download_without_launcher(struct download *d)
 		child_forget_launch(&d->child[i]);
 }
 
-/* ---- giving back */
-
 struct totals download_totals(const struct download *d)
 {
 	return totals_sum(d->before, (struct totals){ d->net.uploaded_bytes, d->net.received_bytes });
-}
-
-static struct seeding seeding_of(const struct download *d)
-{
-	return (struct seeding){
-		.began_ms = d->seeding_ms,
-		.gave_ms = d->gave_ms,
-		.uploaded = totals_sum(d->earlier, download_totals(d)).uploaded,
-		.bytes = d->m.h->total_length,
-	};
-}
-
-static void json_given(const struct seeding *s)
-{
-	json_number("uploaded_bytes", s->uploaded);
-	json_number("ratio_milli", seeding_ratio_milli(s->uploaded, s->bytes));
-}
-
-static void begin_seeding(struct download *d)
-{
-	const struct seeding_rule *r = &d->x->o->seed;
-	struct seeding s;
-	char line[160];
-	struct text t;
-
-	d->state = DOWNLOAD_SEEDING;
-	d->seeding_ms = d->gave_ms = d->x->now_ms;
-	s = seeding_of(d);
-	text_init(&t, line, sizeof line);
-	if (r->ratio_milli) {
-		text_addf(&t, " until the ratio is ");
-		text_add_ratio(&t, r->ratio_milli);
-	}
-	if (r->time_s) {
-		text_addf(&t, "%s for ", t.length ? "," : "");
-		text_add_duration(&t, r->time_s);
-	}
-	if (r->idle_s) {
-		text_addf(&t, "%s until nothing was given for ", t.length ? "," : "");
-		text_add_duration(&t, r->idle_s);
-	}
-	screen_note("%s: seeding%s", d->name, t.length ? line : " until it is interrupted");
-	json_begin("seeding", d->index);
-	json_text("name", d->out.name, strlen(d->out.name));
-	json_number("seed_ratio_milli", r->ratio_milli);
-	json_number("seed_time", r->time_s);
-	json_number("idle_time", r->idle_s);
-	json_given(&s);
-	json_end();
-}
-
-/* Nothing is lost, whatever ended it: the status is that of the download. */
-static void end_seeding(struct download *d, enum seeding_end why)
-{
-	d->seeded = why;
-	d->seeded_ms = d->x->now_ms;
-	finish(d, STATUS_COMPLETE, why == SEEDING_INTERRUPTED ? INTERRUPT_MS : GOODBYE_MS);
-}
-
-/* When netproc is gone: it has told how much was given in its last moments. */
-static void tell_seeded(const struct download *d)
-{
-	static const char *const words[SEEDING_ENDS] = {
-		[SEEDING_RATIO] = "the ratio is reached",
-		[SEEDING_TIME] = "the time is over",
-		[SEEDING_IDLE] = "nobody wanted more",
-		[SEEDING_INTERRUPTED] = "interrupted",
-	};
-	const struct seeding s = seeding_of(d);
-	char given[32], ratio[32], took[32];
-	struct text t;
-
-	text_init(&t, given, sizeof given);
-	text_add_size(&t, s.uploaded);
-	text_init(&t, ratio, sizeof ratio);
-	text_add_ratio(&t, seeding_ratio_milli(s.uploaded, s.bytes));
-	text_init(&t, took, sizeof took);
-	text_add_duration(&t, (d->seeded_ms - d->seeding_ms) / SECOND_MS);
-	screen_note("%s: seeded for %s, %s uploaded, ratio %s: %s", d->name, took, given, ratio, words[d->seeded]);
-	json_begin("seeded", d->index);
-	json_word("reason", seeding_end_name(d->seeded));
-	json_number("milliseconds", d->seeded_ms - d->seeding_ms);
-	json_given(&s);
-	json_end();
-}
-
-/* Until when it goes on by itself. */
-static uint64_t check_seeding(struct download *d)
-{
-	const struct seeding s = seeding_of(d);
-	uint64_t until;
-	enum seeding_end why = seeding_check(&d->x->o->seed, &s, d->x->now_ms, &until);
-
-	if (why == SEEDING_GOES_ON)
-		return until;
-	end_seeding(d, why);
-	return UINT64_MAX;
 }
 
 void download_interrupt(struct download *d, bool at_once)
@@ -240,11 +132,11 @@ void download_interrupt(struct download *d, bool at_once)
 	size_t i;
 
 	if (d->state == DOWNLOAD_SEEDING) {
-		end_seeding(d, SEEDING_INTERRUPTED);
+		giving_end(d, SEEDING_INTERRUPTED);
 	} else if (d->state < DOWNLOAD_FINISHING) {
 		if (up && d->mapped && !d->out.finished)
 			screen_note("%s: interrupted; the same command continues it", d->name);
-		finish(d, STATUS_INTERRUPTED, INTERRUPT_MS);
+		download_finish(d, STATUS_INTERRUPTED, INTERRUPT_MS);
 	}
 	for (i = 0; i < ROLE_COUNT && (at_once || !up); i++)
 		child_kill(&d->child[i], NULL);
@@ -282,9 +174,9 @@ void download_complete(struct download *d)
 	if (d->x->o->command == COMMAND_GET)
 		screen_result("", d->x->o->dir, d->out.name, strlen(d->out.name));
 	if (d->seeds)
-		begin_seeding(d);
+		giving_begin(d);
 	else
-		finish(d, STATUS_COMPLETE, GOODBYE_MS);
+		download_finish(d, STATUS_COMPLETE, GOODBYE_MS);
 }
 
 void download_on_control(struct download *d, enum role role)
@@ -294,196 +186,6 @@ void download_on_control(struct download *d, enum role role)
 	if (channel_wants_write(&c->control))
 		(void)(channel_flush(&c->control) >= 0); /* gone: the read below finds EOF */
 	hear_child(d, c);
-}
-
-/* ---- starting, deaths */
-
-/*
- * As root: an unused uid for each role from `first` on.  Name services are
- * asked about each, which takes a millisecond or so: not all at once, so that
- * inspect starts early.  False: the download has failed.
- */
-static bool choose_ids(struct download *d, enum role first, size_t n)
-{
-	size_t i, k;
-	int tries = 3;
-	bool twice;
-
-	if (!d->x->root)
-		return true;
-	do {
-		if (launcher_unused_ids(&d->ids[first], n) < 0)
-			break;
-		for (i = 0, twice = false; i < n; i++)
-			for (k = 0; k < (size_t)first; k++)
-				twice |= d->ids[first + i] == d->ids[k];
-		if (!twice)
-			return true;
-	} while (--tries);
-	if (d->x->o->allow_weak) {
-		screen_warn("no unused user ids: everything runs as root");
-		d->x->root = false;
-		return true;
-	}
-	download_fail(d, STATUS_NO_WALL, "started as root, and there are no unused user ids for its parts; start it as an ordinary user");
-	return false;
-}
-
-/* create does all in one go, as inspect does for show. */
-static void download_create(struct download *d)
-{
-	struct context *x = d->x;
-	int uid = LAUNCH_STAYS, gid = LAUNCH_STAYS;
-
-	if (!choose_ids(d, ROLE_CREATE, 1))
-		return;
-	if (x->root)
-		creating_map_owner(d, d->ids[ROLE_CREATE], &uid, &gid);
-	if (child_launch(&d->child[ROLE_CREATE], &x->launcher, uid, gid, x->now_ms) < 0)
-		download_fail(d, STATUS_FAILED, "the launcher is gone");
-}
-
-void download_inspect(struct download *d, bool ahead)
-{
-	struct context *x = d->x;
-	struct child *c = &d->child[ROLE_INSPECT];
-	int id;
-
-	d->state = DOWNLOAD_INSPECTING;
-	d->started_ms = x->now_ms;
-	if (x->o->command == COMMAND_CREATE) {
-		download_create(d);
-		return;
-	}
-	if (inspecting_prepare(d) < 0 || !choose_ids(d, ROLE_INSPECT, 1))
-		return;
-	id = x->root ? (int)d->ids[ROLE_INSPECT] : LAUNCH_STAYS;
-	if (child_launch(c, &x->launcher, id, id, x->now_ms) < 0) {
-		download_fail(d, STATUS_FAILED, "the launcher is gone");
-		return;
-	}
-	if (x->o->command == COMMAND_SHOW || !choose_ids(d, ROLE_RESOLVER, ROLE_DISKPROC - ROLE_RESOLVER + 1))
-		return;
-	d->ahead = ahead;
-	if (ahead)
-		feed_launch(d, ~(1u << ROLE_NETPROC));
-}
-
-void download_start(struct download *d)
-{
-	const char *nowhere = peers_from_nowhere(&d->m, d->x->o);
-	size_t i;
-
-	if (nowhere && d->out.existed && !d->disk_only)
-		screen_warn("%s: nobody to download from: %s; what is there already is checked", d->name, nowhere);
-	d->state = DOWNLOAD_STARTING;
-	for (i = 0; i < ROLE_COUNT; i++)
-		if (!(feed_roles(d) >> i & 1))
-			child_kill(&d->child[i], NULL);
-		else
-			child_patience(&d->child[i], d->x->now_ms);
-	feed_launch(d, 0);
-}
-
-/* Whether one more death is to be forgiven. */
-static bool may_restart(struct download *d)
-{
-	uint64_t *slot = &d->restarts[d->restart_count % RESTARTS_MAX], last = *slot;
-
-	*slot = d->x->now_ms;
-	return d->restart_count++ < RESTARTS_MAX || d->x->now_ms - last > RESTARTS_MS;
-}
-
-static void restart(struct download *d, struct child *c)
-{
-	bool follows = c->role == ROLE_NETPROC && d->netproc_follows;
-
-	json_begin("compartment", d->index);
-	json_word("compartment", role_name(c->role));
-	json_word("state", "died");
-	json_word("text", c->cause);
-	json_end();
-	if (!follows && !may_restart(d)) {
-		download_fail(d, STATUS_DIED, "%s %s, too often", role_name(c->role), c->cause);
-		return;
-	}
-	if (!follows)
-		screen_error("%s: %s %s; it is started again", d->name, role_name(c->role), c->cause);
-	if (c->role == ROLE_NETPROC) {
-		d->netproc_follows = false;
-		d->before = download_totals(d);
-		d->wasted_before += d->net.wasted_bytes;
-		memset(&d->net, 0, sizeof d->net);
-		close_slots(&d->slots);
-		peer_table_clear(&d->peers);
-	}
-	if (c->role == ROLE_DISKPROC) {
-		d->out.existed = true;
-		close_slots(&d->upload_slots);
-	}
-	/* netproc knows one dialer for life. */
-	if (c->role == ROLE_DIALER && d->child[ROLE_NETPROC].state != CHILD_NONE) {
-		d->netproc_follows = true;
-		child_kill(&d->child[ROLE_NETPROC], NULL);
-	}
-	feed_renew(d, c->role);
-	feed_launch(d, 0);
-}
-
-static void gone(struct download *d, struct child *c)
-{
-	int status = c->wall_missing ? STATUS_NO_WALL : STATUS_DIED;
-
-	if (c->role == ROLE_INSPECT) {
-		if (d->state == DOWNLOAD_INSPECTING)
-			inspecting_end(d);
-		return;
-	}
-	if (c->role == ROLE_CREATE) {
-		if (d->state == DOWNLOAD_INSPECTING)
-			creating_end(d);
-		return;
-	}
-	/* Started ahead, then not needed. */
-	if (!(feed_roles(d) >> c->role & 1))
-		return;
-	switch (d->state) {
-	case DOWNLOAD_RUNNING:
-	case DOWNLOAD_SEEDING:
-		if (c->role == ROLE_DISKPROC && d->out.finished && !d->seeds)
-			download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify; it is left alone", d->out.name);
-		else if (c->was_running || !c->wall_missing)
-			restart(d, c);
-		else
-			download_fail(d, STATUS_NO_WALL, "%s %s", role_name(c->role), c->cause);
-		return;
-	case DOWNLOAD_FINISHING:
-	case DOWNLOAD_ENDED:
-		return;
-	default:
-		download_fail(d, status, "%s %s", role_name(c->role), c->cause);
-	}
-}
-
-void download_reap(struct download *d)
-{
-	size_t i, k;
-
-	for (i = 0; i < ROLE_COUNT; i++) {
-		struct child *c = &d->child[i];
-		siginfo_t how = { 0 };
-
-		if (c->state == CHILD_NONE || c->pid <= 0)
-			continue;
-		if (waitid(P_PID, (id_t)c->pid, &how, WEXITED | WNOHANG | WNOWAIT) < 0 || how.si_pid != c->pid)
-			continue;
-		/* Its last words.  Bounded: it could have given its end of the channel to another process. */
-		for (k = 0; k < LAST_WORDS && c->control.fd >= 0; k++)
-			hear_child(d, c);
-		(void)waitid(P_PID, (id_t)c->pid, &how, WEXITED | WNOHANG);
-		child_reaped(c, &how);
-		gone(d, c);
-	}
 }
 
 /* ---- answers and time */
@@ -575,7 +277,7 @@ static void advance_finishing(struct download *d)
 		return;
 	d->state = DOWNLOAD_ENDED;
 	if (d->seeded != SEEDING_GOES_ON)
-		tell_seeded(d);
+		giving_tell(d);
 	run = download_totals(d);
 	if (state_end(&d->out.state, run.uploaded, run.downloaded, d->out.finished) < 0)
 		screen_warn("%s: cannot write its record: %s", d->name, strerror(errno));
@@ -637,7 +339,7 @@ uint64_t download_timers(struct download *d)
 			next = d->moved_ms + idle_ms;
 	}
 	if (d->state == DOWNLOAD_SEEDING)
-		next = check_seeding(d);
+		next = giving_check(d);
 	if (download_is_up(d))
 		next = min_u64(next, peer_table_show(&d->peers, d->index, d->name, d->m.h->piece_count, now));
 	if (d->state == DOWNLOAD_FINISHING) {
@@ -676,7 +378,7 @@ bool download_row(const struct download *d, struct screen_row *row)
 	}
 	if (!download_is_up(d) || !d->mapped)
 		return false;
-	s = seeding_of(d);
+	s = giving_so_far(d);
 	if (d->state == DOWNLOAD_SEEDING)
 		(void)seeding_check(&d->x->o->seed, &s, d->x->now_ms, &until);
 	*row = (struct screen_row){

@@ -135,6 +135,8 @@ struct totals download_totals(const struct download *d);
 void download_interrupt(struct download *d, bool at_once);
 /* Everything is verified and synced: the one rename, then the end or SEEDING. */
 void download_complete(struct download *d);
+/* Its status is decided, unless it was: netproc says goodbye, diskproc keeps what it has, the others serve them until then. */
+void download_finish(struct download *d, int status, uint32_t grace_ms);
 /* It cannot go on. */
 void download_fail(struct download *d, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The launcher is gone: what it was asked to start will never be told of. */
@@ -143,6 +145,8 @@ void download_without_launcher(struct download *d);
 /* Fills a row for the screen.  False: nothing to show now. */
 bool download_row(const struct download *d, struct screen_row *row);
 
+/* Closes one of its descriptors, if it is open, and leaves -1. */
+void download_close_fd(int *fd);
 /* Everything is closed and freed. */
 void download_close(struct download *d);
 

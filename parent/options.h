@@ -1,6 +1,7 @@
 /*
  * options.h - the command line as a struct: every value checked, in its unit.
  *
+ * What the options are is in option_table.c, a row for each; what values may be in values.h.
  * Filled once, by the parent, before anything else happens; read-only after
  * that.  Nothing in it comes from strangers.
  */
@@ -82,23 +83,8 @@ struct options {
  */
 int options_parse(struct options *o, int argc, char **argv, char *error, size_t room) MUST_CHECK;
 
-/* Whether it can be the name of a torrent: one component of a path, 1 to 255 bytes of UTF-8. */
-bool options_is_name(const char *name) MUST_CHECK;
-
-/* The next URL of a list with commas between: its length (0: there is none); *list moves behind it and its comma. */
-size_t options_next_url(const char **list, const char **url);
-
-/* The text of --help: a constant. */
+/* The text of --help. */
 const char *options_help(void);
-
-/* "64M" -> bytes; suffixes k, M, G, 1024-based.  Digits only, no sign, no blank.  False: not a size of [least, most]. */
-bool options_size(const char *text, uint64_t least, uint64_t most, uint64_t *out) MUST_CHECK;
-
-/* "30", "90s", "2h", "7d" -> seconds; a number alone is minutes.  False: not a time of 1 second to 365 days. */
-bool options_time(const char *text, uint32_t *out) MUST_CHECK;
-
-/* "1", "0.75" -> thousandths.  False: not a number from 0 to 1000 with at most three decimals. */
-bool options_ratio(const char *text, uint32_t *out) MUST_CHECK;
 
 /* The status that counts for several SOURCEs: the first of 7 6 4 3 1 5 130 0 that any had. */
 int options_worst_status(int a, int b);

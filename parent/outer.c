@@ -3,6 +3,8 @@
  */
 #include "outer.h"
 
+#include "values.h"
+
 /* BEP 3, and BEP 12 when there is more than one: each option is a tier. */
 static void put_trackers(struct bencode_out *o, const struct options *options)
 {
@@ -13,7 +15,7 @@ static void put_trackers(struct bencode_out *o, const struct options *options)
 	if (!options->tier_count)
 		return;
 	list = options->tiers[0];
-	n = options_next_url(&list, &url);
+	n = value_next_url(&list, &url);
 	bencode_put_text(o, "announce");
 	bencode_put_string(o, url, n);
 	if (options->tier_count == 1 && !*list)
@@ -22,7 +24,7 @@ static void put_trackers(struct bencode_out *o, const struct options *options)
 	bencode_begin_list(o);
 	for (i = 0; i < options->tier_count; i++) {
 		bencode_begin_list(o);
-		for (list = options->tiers[i]; (n = options_next_url(&list, &url));)
+		for (list = options->tiers[i]; (n = value_next_url(&list, &url));)
 			bencode_put_string(o, url, n);
 		bencode_end(o);
 	}

@@ -19,7 +19,10 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #undef stream_put
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
+#include "../../parent/deaths.c"
 #include "../../parent/download.c"
+#include "../../parent/giving.c"
+#include "../../parent/starting.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/newfile.c"
@@ -30,6 +33,7 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
 #include "../../parent/text.c"
+#include "../../parent/values.c"
 #include "../../parent/feed.c"
 
 static void checked_put(struct stream *s, const void *bytes, size_t length, size_t most)
@@ -38,18 +42,6 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 	(void)most;
 	if (text_good_prefix(bytes, length) != length)
 		abort();
-}
-
-/* Of the command line, which is no part of this. */
-bool options_is_name(const char *name)
-{
-	return *name;
-}
-size_t options_next_url(const char **list, const char **url)
-{
-	*url = *list;
-	*list += strlen(*list);
-	return (size_t)(*list - *url);
 }
 
 /* The launcher is no part of this: its answers are not hostile. */

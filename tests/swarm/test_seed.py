@@ -33,6 +33,8 @@ def tracker(data):
 def announced(tracker, event, r):
     process.wait_for(lambda: event in tracker.events() or r.p.poll() is not None, 15, "it announces " + event)
     assert event in tracker.events(), r.told()
+    if event == "started":  # netproc knows a moment before the parent does
+        process.wait_for(lambda: b"seeding" in r.err + r.out or r.p.poll() is not None, 15, "it seeds")
 
 
 def stamps(top):

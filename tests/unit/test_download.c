@@ -21,7 +21,10 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #undef write
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
+#include "../../parent/deaths.c"
 #include "../../parent/download.c"
+#include "../../parent/giving.c"
+#include "../../parent/starting.c"
 #include "../../parent/feed.c"
 #include "../../parent/hear.c"
 #include "../../parent/inspecting.c"
@@ -33,6 +36,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
 #include "../../parent/text.c"
+#include "../../parent/values.c"
 
 /* What people were told. */
 static char said[16384];
@@ -47,18 +51,6 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length)
 		said[used + length] = 0;
 	}
 	return (ssize_t)length;
-}
-
-/* Of the command line, which is no part of this. */
-bool options_is_name(const char *name)
-{
-	return *name;
-}
-size_t options_next_url(const char **list, const char **url)
-{
-	*url = *list;
-	*list += strlen(*list);
-	return (size_t)(*list - *url);
 }
 
 /* ---- the launcher */

@@ -7,8 +7,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../../parent/help.c"
+#include "../../parent/option_table.c"
 #include "../../parent/options.c"
 #include "../../parent/outer.c"
+#include "../../parent/text.c"
+#include "../../parent/values.c"
 
 #define MAX_WORDS 80
 
@@ -90,14 +94,44 @@ static void test_help_and_version_need_no_source(void **state)
 
 static void test_every_option_is_in_the_help(void **state)
 {
-	const struct option *opt;
 	char word[64];
+	size_t i;
 
 	(void)state;
-	for (opt = long_options; opt->name; opt++) {
-		snprintf(word, sizeof word, "--%s", opt->name);
+	for (i = 0; i < option_row_count; i++) {
+		if (!option_rows[i].name) {
+			assert_non_null(strstr(options_help(), option_rows[i].help));
+			continue;
+		}
+		snprintf(word, sizeof word, "--%s%s%s", option_rows[i].name, option_rows[i].value ? " " : "",
+			 option_rows[i].value ? option_rows[i].value : "");
 		if (!strstr(options_help(), word))
 			fail_msg("%s is not in --help", word);
+	}
+	assert_non_null(strstr(options_help(), "\n  -d, --dir DIR             directory of the download"));
+	assert_non_null(strstr(options_help(), "\n      --adopt               take over"));
+	assert_non_null(strstr(options_help(), "\n      --bind ADDRESS|INTERFACE\n                            use this"));
+}
+
+/* What getopt is told, and what the handlers count on. */
+static void test_rows_of_the_table_fit_together(void **state)
+{
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < option_row_count; i++) {
+		const struct option_row *row = &option_rows[i];
+
+		assert_non_null(row->help);
+		if (!row->name)
+			continue;
+		if (!row->take || !row->commands)
+			fail_msg("--%s has no meaning", row->name);
+		if (row->least > row->most)
+			fail_msg("--%s takes nothing", row->name);
+		for (k = 0; k < i; k++)
+			if (option_rows[k].name && (!strcmp(option_rows[k].name, row->name) || (row->letter && option_rows[k].letter == row->letter)))
+				fail_msg("--%s and --%s are one", option_rows[k].name, row->name);
 	}
 }
 
@@ -179,43 +213,6 @@ static void test_get_seeds_only_when_it_is_told_to_and_seed_always(void **state)
 	refuses("show --seed-time 5 x", "--seed-time is not an option of show");
 }
 
-static void test_times_are_minutes_or_have_a_unit(void **state)
-{
-	static const char *const bad[] = { "", "0", "0s", "s", "-1", "+1", "1.5h", "1hh", "1 h", "1w", "366d", "31536001s", "525601", "99999999999999999999" };
-	uint32_t v;
-	size_t i;
-
-	(void)state;
-	assert_true(options_time("1", &v) && v == 60);
-	assert_true(options_time("1s", &v) && v == 1);
-	assert_true(options_time("5m", &v) && v == 300);
-	assert_true(options_time("2h", &v) && v == 7200);
-	assert_true(options_time("365d", &v) && v == 31536000);
-	assert_true(options_time("525600", &v) && v == 31536000);
-	for (i = 0; i < ARRAY_LEN(bad); i++)
-		if (options_time(bad[i], &v))
-			fail_msg("'%s' was taken for %u s", bad[i], v);
-}
-
-static void test_ratios_have_three_decimals_at_most(void **state)
-{
-	static const char *const bad[] = { "", ".", ".5", "1.", "1.0000", "-1", "+1", "1e3", "1000.001", "1001", "0x1", "1.-1", "1.5 ", "inf", "99999999999999999999" };
-	uint32_t v;
-	size_t i;
-
-	(void)state;
-	assert_true(options_ratio("0", &v) && v == 0);
-	assert_true(options_ratio("0.0", &v) && v == 0);
-	assert_true(options_ratio("1", &v) && v == 1000);
-	assert_true(options_ratio("1.5", &v) && v == 1500);
-	assert_true(options_ratio("0.05", &v) && v == 50);
-	assert_true(options_ratio("0.001", &v) && v == 1);
-	assert_true(options_ratio("1000", &v) && v == 1000000);
-	for (i = 0; i < ARRAY_LEN(bad); i++)
-		if (options_ratio(bad[i], &v))
-			fail_msg("'%s' was taken for %u", bad[i], v);
-}
-
 static void test_bad_values_are_named_in_one_line(void **state)
 {
 	static const char *const peers[] = { "", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:+1", "1.2.3:80", "::1:80", "[::1]80",
@@ -241,7 +238,8 @@ static void test_bad_values_are_named_in_one_line(void **state)
 	refuses("--peer 1.2.3.4:80\x1b[2J x", "\\x1b");
 	refuses("--bind no-such-if0 x", "--bind: 'no-such-if0' is not");
 	refuses("--bind 1.2.3.4 --bind 1.2.3.5 x", "more than one");
-	refuses("--memory 1 x", "--memory: '1'");
+	refuses("--memory 1 x", "--memory: '1' is not a size from 1M to 64G");
+	refuses("--max-torrent-size 2G x", "--max-torrent-size: '2G' is not a size from 1k to 1G");
 	refuses("--memory 99999999999G x", "--memory");
 	refuses("--memory 64MB x", "--memory: '64MB'");
 	refuses("--memory M x", "--memory: 'M'");
@@ -419,28 +417,15 @@ static void test_counts_are_capped(void **state)
 	refuses(line, "more than 64");
 	accepts(&o, "create x");
 	for (i = 0; i < OPTIONS_MAX_URLS; i++)
-		assert_true(take_tier(&p, "udp://a:1") && take_webseed(&p, "http://a/"));
-	assert_false(take_tier(&p, "udp://a:1"));
+		assert_true(take_tier(&p, row_of('t'), "udp://a:1") && take_webseed(&p, row_of('w'), "http://a/"));
+	assert_false(take_tier(&p, row_of('t'), "udp://a:1"));
+	assert_string_equal(error, "--tracker: more than 128 of them");
 	p.bad = false;
-	assert_false(take_webseed(&p, "http://a/"));
+	assert_false(take_webseed(&p, row_of('w'), "http://a/"));
+	assert_string_equal(error, "--web-seed: more than 128 of them");
 	for (i = 0, n = 0; i < OPTIONS_MAX_SOURCES + 1; i++)
 		n += (size_t)snprintf(line + n, sizeof line - n, "%sx", i ? " " : "");
 	refuses(line, "more than 16");
-}
-
-static void test_sizes_are_whole_and_1024_based(void **state)
-{
-	uint64_t v;
-
-	(void)state;
-	assert_true(options_size("10", 0, 100, &v) && v == 10);
-	assert_true(options_size("2k", 0, 4096, &v) && v == 2048);
-	assert_true(options_size("1G", 0, UINT64_MAX, &v) && v == 1u << 30);
-	assert_false(options_size("2k", 0, 2047, &v));
-	assert_false(options_size("17179869184G", 0, UINT64_MAX, &v));
-	assert_false(options_size("18446744073709551616", 0, UINT64_MAX, &v));
-	assert_false(options_size(" 1", 0, 10, &v));
-	assert_false(options_size("1kk", 0, 10000, &v));
 }
 
 static void test_the_worst_status_of_several_sources_counts(void **state)
@@ -462,10 +447,9 @@ int main(void)
 		cmocka_unit_test(test_a_word_that_is_no_command_is_a_source),
 		cmocka_unit_test(test_help_and_version_need_no_source),
 		cmocka_unit_test(test_every_option_is_in_the_help),
+		cmocka_unit_test(test_rows_of_the_table_fit_together),
 		cmocka_unit_test(test_options_of_get_are_taken_with_their_values),
 		cmocka_unit_test(test_get_seeds_only_when_it_is_told_to_and_seed_always),
-		cmocka_unit_test(test_times_are_minutes_or_have_a_unit),
-		cmocka_unit_test(test_ratios_have_three_decimals_at_most),
 		cmocka_unit_test(test_bad_values_are_named_in_one_line),
 		cmocka_unit_test(test_ports_to_listen_on),
 		cmocka_unit_test(test_options_of_create_are_taken_with_their_values),
@@ -473,7 +457,6 @@ int main(void)
 		cmocka_unit_test(test_bad_values_of_create_are_named_in_one_line),
 		cmocka_unit_test(test_what_is_around_the_dictionary_has_its_keys_in_order),
 		cmocka_unit_test(test_counts_are_capped),
-		cmocka_unit_test(test_sizes_are_whole_and_1024_based),
 		cmocka_unit_test(test_the_worst_status_of_several_sources_counts),
 	};
 

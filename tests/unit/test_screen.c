@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../../parent/options.c"
+#include "../../parent/options.h"
 #include "../../parent/screen.c"
 #include "../../parent/stream.c"
 #include "../../parent/seeding.c"
