@@ -89,7 +89,7 @@ struct msg_inspect_options {
 	uint32_t width;         /* columns of the terminal, 0 when there is none */
 	uint64_t max_bytes;     /* of the input */
 };
-enum inspect_mode { INSPECT_FORM = 1, INSPECT_SHOW_TEXT = 2, INSPECT_SHOW_JSON = 3 };
+enum inspect_mode { INSPECT_FORM = 1, INSPECT_SHOW_TEXT = 2, INSPECT_SHOW_JSON = 3, INSPECT_SHOW_LIST = 4 };
 /* The input may be a torrent file or the text of a magnet link; inspect tells them apart. */
 
 struct msg_net_options {

@@ -18,6 +18,7 @@
 
 #define MAGIC 0x6268737461746531ull /* "bhstate1" */
 #define VERSION 1u
+#define PARTS ".parts"
 /* A sector of any disk, so that no write touches both slots. */
 #define SLOT_STRIDE 4096
 #define HASH_HEX 40
@@ -156,17 +157,27 @@ static int open_record(const struct state *s, bool make, int tries)
 	return -1;
 }
 
-/* The records of downloads that were finished. */
+static const char *parts_name(char out[sizeof((struct state *)0)->name + sizeof PARTS], const char *record)
+{
+	snprintf(out, sizeof((struct state *)0)->name + sizeof PARTS, "%s" PARTS, record);
+	return out;
+}
+
+/* The records of downloads that were finished, all of them. */
 static void prune(int dir)
 {
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *e;
 	struct state s;
+	char parts[sizeof s.name + sizeof PARTS];
 
 	while (d && (e = readdir(d))) {
 		state_init(&s);
 		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-')
+			continue;
+		/* Payload, which may look like anything. */
+		if (strstr(e->d_name, PARTS))
 			continue;
 		s.dir = dir;
 		snprintf(s.name, sizeof s.name, "%s", e->d_name);
@@ -174,8 +185,11 @@ static void prune(int dir)
 		if (s.fd < 0)
 			continue;
 		read_slots(&s);
-		if (s.record.flags & STATE_FINISHED && !s.record.uploaded)
-			(void)unlinkat(dir, s.name, 0);
+		if (s.record.flags & STATE_FINISHED && !(s.record.flags & STATE_PARTIAL)) {
+			(void)unlinkat(dir, parts_name(parts, s.name), 0);
+			if (!s.record.uploaded)
+				(void)unlinkat(dir, s.name, 0);
+		}
 		state_close(&s);
 	}
 	if (d)
@@ -310,7 +324,46 @@ int state_claim_finished(struct state *s, int fd, char *error, size_t room)
 	struct state_identity id;
 	bool known = s->record.sequence && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
 
-	return claim_as(s, fd, known, STATE_FINISHED, error, room);
+	return claim_as(s, fd, known, STATE_FINISHED | (known ? s->record.flags & STATE_PARTIAL : 0), error, room);
+}
+
+int state_reopen(struct state *s, int fd, char *error, size_t room)
+{
+	struct state_identity id;
+
+	if (!s->record.sequence || !(s->record.flags & STATE_PARTIAL) || identify(fd, &id) < 0 || !is_same(&id, &s->record.part))
+		return 0;
+	return claim_as(s, fd, true, STATE_PARTIAL, error, room) < 0 ? -1 : 1;
+}
+
+int state_set_partial(struct state *s, bool partial, char *error, size_t room)
+{
+	if (!!(s->record.flags & STATE_PARTIAL) == partial)
+		return 0;
+	s->record.flags ^= STATE_PARTIAL;
+	if (write_slot(s) < 0 || fsync(s->fd) < 0)
+		return complain(error, room, "cannot write the record of this download in the state directory: %s", strerror(errno));
+	return 0;
+}
+
+int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *error, size_t room)
+{
+	char name[sizeof s->name + sizeof PARTS];
+	struct stat st;
+
+	parts_name(name, s->name);
+	if (fresh)
+		(void)unlinkat(s->dir, name, 0);
+	*fd = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+	if (*fd < 0 && errno == ENOENT && !make)
+		return 0;
+	if (*fd < 0)
+		return complain(error, room, "cannot open the parts file of this download in the state directory: %s", strerror(errno));
+	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1)
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return complain(error, room, "'%s' in the state directory is not a parts file that bulkhead made; move it away", name);
 }
 
 int state_end(struct state *s, uint64_t uploaded, uint64_t downloaded, bool finished)

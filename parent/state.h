@@ -11,7 +11,9 @@
  * info-hash.  In it are two slots, written in turn, each with a number that
  * grows and a checksum: a write that is cut short leaves the other.  What is
  * damaged, of another version or of somebody else counts as no record.  A
- * record is locked (flock) while it is open.  Behind its lock the parent cannot
+ * record is locked (flock) while it is open.  Beside a record there may be a
+ * parts file, NAME-of-the-record.parts: what diskproc keeps there of pieces that
+ * wanted files share with others.  It goes when the record does.  Behind its lock the parent cannot
  * remove a name: the record of a finished download is marked, and a later
  * state_directory() removes it unless something was given of it: its totals
  * count for the next `seed`.
@@ -35,7 +37,7 @@ struct state_identity {
 struct state_record {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t flags;    /* STATE_FINISHED */
+	uint32_t flags;    /* STATE_FINISHED, STATE_PARTIAL */
 	uint64_t sequence; /* of this write; odd ones go to slot 1, even ones to slot 0 */
 	uint8_t info_hash[20];
 	uint8_t spare[4];
@@ -44,6 +46,7 @@ struct state_record {
 	uint64_t checksum; /* over all before it: finds accidents, not attackers */
 };
 #define STATE_FINISHED 1u /* NAME.part became NAME */
+#define STATE_PARTIAL 2u  /* not all files of the torrent were wanted by the last run */
 
 struct state {
 	int dir;        /* borrowed: the state directory, until the walls are up */
@@ -61,7 +64,7 @@ void state_close(struct state *s);
  * `named`, or bulkhead in $XDG_STATE_HOME, or .local/state/bulkhead in $HOME.
  * Refuses one that is not the user's or that others may write.  Removes records
  * of finished downloads
- * of which nothing was given.  The descriptor, or -1 with one line in `error`.
+ * of which nothing was given, unless they have not all files.  The descriptor, or -1 with one line in `error`.
  */
 int state_directory(const char *named, char *error, size_t room) MUST_CHECK;
 
@@ -83,6 +86,23 @@ int state_claim(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
  * and gave before counts on when it is the same file.
  */
 int state_claim_finished(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
+
+/*
+ * After state_find(): whether `fd`, which is NAME, is to be continued: bulkhead
+ * made it, and not all of it.  Then the record says that it is not finished,
+ * synced.  1, 0, or -1 with one line in `error`.
+ */
+int state_reopen(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
+
+/* After state_claim(), or once state_knows(): records whether all files are wanted by this run, synced.  0, or -1 with one line in `error`. */
+int state_set_partial(struct state *s, bool partial, char *error, size_t room) MUST_CHECK;
+
+/*
+ * After state_claim(), or once state_knows(): the parts file into *fd, or -1
+ * when there is none; `make`: then it is made.  fresh: one that is there is of
+ * another NAME.part, and goes.  0, or -1 with one line in `error`.
+ */
+int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *error, size_t room) MUST_CHECK;
 
 /*
  * The end of a run, behind the lock: adds to the totals; synced unless the

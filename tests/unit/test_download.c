@@ -35,6 +35,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/state.c"
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
 

@@ -11,6 +11,7 @@
 #include "../../parent/option_table.c"
 #include "../../parent/options.c"
 #include "../../parent/outer.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
 
