@@ -307,6 +307,7 @@ static int begin(void **state)
 	form.file = (struct metainfo_file){ .length = 30000, .path = form.h.name };
 	d.m = (struct metainfo){ .h = &form.h, .base = (const uint8_t *)&form, .bytes = sizeof form };
 	d.mapped = true;
+	d.selection.sum = (struct wanted_sum){ 30000, 2, 1 };
 	d.out.single = true;
 	d.form = open("/dev/null", O_RDONLY);
 	d.out.root = open("/dev/null", O_RDONLY);
