@@ -309,6 +309,54 @@ static void test_only_records_of_finished_downloads_are_removed(void **state)
 	assert_int_equal(records(), 1);
 }
 
+static void test_parts_go_with_a_record_that_has_all_files(void **state)
+{
+	int fd;
+
+	(void)state;
+	find();
+	claim();
+	assert_int_equal(state_set_partial(&s, true, error, sizeof error), 0);
+	assert_int_equal(state_parts(&s, true, true, &fd, error, sizeof error), 0);
+	/* Payload that looks like a record is none. */
+	assert_int_equal(pwrite(fd, &s.record, sizeof s.record, 0), (ssize_t)sizeof s.record);
+	close(fd);
+	assert_int_equal(state_end(&s, 0, 3, true), 0);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 2);
+	find();
+	assert_int_equal(state_reopen(&s, part, error, sizeof error), 1);
+	assert_true(state_knows(&s, part));
+	assert_int_equal(state_parts(&s, false, false, &fd, error, sizeof error), 0);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(state_set_partial(&s, false, error, sizeof error), 0);
+	assert_int_equal(state_end(&s, 0, 3, true), 0);
+	assert_int_equal(state_reopen(&s, part, error, sizeof error), 0);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 0);
+}
+
+static void test_a_parts_file_that_is_a_link_is_refused(void **state)
+{
+	char name[sizeof s.name + sizeof PARTS];
+	int fd = 7;
+
+	(void)state;
+	find();
+	claim();
+	assert_int_equal(symlinkat("/etc/passwd", dir, parts_name(name, s.name)), 0);
+	assert_int_equal(state_parts(&s, false, true, &fd, error, sizeof error), -1);
+	assert_int_equal(fd, -1);
+	/* Of a NAME.part that is new, whatever is there goes. */
+	assert_int_equal(state_parts(&s, true, true, &fd, error, sizeof error), 0);
+	close(fd);
+	assert_int_equal(state_parts(&s, true, false, &fd, error, sizeof error), 0);
+	assert_int_equal(fd, -1);
+}
+
 static void test_a_directory_that_others_may_write_is_refused(void **state)
 {
 	static const mode_t bad[] = { 0777, 0720, 0702, 01777 };
@@ -382,6 +430,8 @@ int main(void)
 		T(test_what_is_no_record_gives_way),
 		T(test_a_record_that_another_bulkhead_holds_is_said),
 		T(test_only_records_of_finished_downloads_are_removed),
+		T(test_parts_go_with_a_record_that_has_all_files),
+		T(test_a_parts_file_that_is_a_link_is_refused),
 		T(test_a_directory_that_others_may_write_is_refused),
 		T(test_the_usual_directory_follows_the_environment),
 	};
