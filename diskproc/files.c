@@ -356,7 +356,10 @@ static int hold(struct files *f, uint32_t i)
 
 /* ---- the parts file */
 
-static bool is_parts(const struct files *f, uint32_t file) { return file == f->m->h->file_count; }
+static bool is_parts(const struct files *f, uint32_t file)
+{
+	return file == f->m->h->file_count;
+}
 
 struct fault files_fault(const struct files *f, uint32_t act, int error, uint32_t file)
 {

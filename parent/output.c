@@ -318,8 +318,9 @@ static int take_back(struct output *o, const struct output_options *options, con
 		goto end;
 	r = 0;
 	if (renameat2(o->dir, o->name, o->dir, o->part, RENAME_NOREPLACE) < 0)
-		r = errno == EEXIST ? refuse(error, room, "'%s' is to be continued, but '%s' is there too: move one of them away", o->name, o->part)
-				    : refuse(error, room, "cannot rename '%s' to '%s': %s", o->name, o->part, strerror(errno));
+		r = errno == EEXIST
+			? refuse(error, room, "'%s' is to be continued, but '%s' is there too: move one of them away", o->name, o->part)
+			: refuse(error, room, "cannot rename '%s' to '%s': %s", o->name, o->part, strerror(errno));
 	else if (!is_root(o, o->part))
 		r = refuse(error, room, "'%s' changed while it was renamed: somebody else renames there", o->part);
 end:
