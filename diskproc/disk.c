@@ -120,11 +120,12 @@ void disk_init(struct disk *d, struct channel *control, const struct msg_disk_op
 	d->options = *o;
 	d->options.threads = max_u32(1, min_u32(o->threads, POOL_MAX_THREADS));
 	d->net.fd = d->next_net = d->next_slots = -1;
+	d->merge.kind = JOB_MERGE;
 	d->prepare.kind = JOB_PREPARE;
 	d->sync.kind = JOB_SYNC;
 	d->recollect.kind = JOB_RECALL;
 	/* One at a time: a batch comes back as a whole, and nobody is to wait for a sync. */
-	d->prepare.link.bytes = d->sync.link.bytes = d->recollect.link.bytes = POOL_BATCH_BYTES;
+	d->merge.link.bytes = d->prepare.link.bytes = d->sync.link.bytes = d->recollect.link.bytes = POOL_BATCH_BYTES;
 	d->record.fd = -1;
 	work_init(&d->work);
 }
@@ -139,10 +140,11 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 {
 	d->m = *m;
 	d->files = files_new(&d->m, o);
+	d->merging = o->parts >= 0 && o->existing && !o->read_only;
 	work_open(&d->work, &d->m, d->files, spill_fd, o->read_only);
 	if (o->existing || o->read_only)
 		reader_init(&d->work);
-	store_init(&d->store, &d->m, d->options.budget_bytes, &d->work, d->pool, spill_fd);
+	store_init(&d->store, &d->m, o->wanted, d->options.budget_bytes, &d->work, d->pool, spill_fd);
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
@@ -200,15 +202,17 @@ static void storage_failed(struct disk *d, const struct fault *f)
 	log_line(LOG_DETAIL, TOPIC_DISK, "storage failed: act %u, errno %d, file %u", f->act, f->error, f->file);
 }
 
-/* Bytes still to be written. */
+/* Bytes still to be written into files. */
 static uint64_t missing_bytes(const struct disk *d)
 {
+	const struct wanted *w = d->store.wanted;
 	uint64_t n = 0;
 	uint32_t i;
 
 	for (i = 0; i < d->m.h->piece_count; i++)
 		if (!bitfield_get(d->store.have, i))
-			n += layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
+			n += w->level ? layout_wanted_of_piece(&d->m, w, i)
+				      : layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
 	return n;
 }
 
@@ -240,7 +244,7 @@ static void record_failed(struct disk *d, int error)
 /* What is there is known. */
 static void checked(struct disk *d)
 {
-	bool all = d->store.verified_pieces == d->m.h->piece_count;
+	bool all = store_is_complete(&d->store);
 
 	d->looked = true;
 	/* At once: the next one would count what has come meanwhile. */
@@ -248,7 +252,7 @@ static void checked(struct disk *d)
 	d->progress_at_ms = 0;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->options.read_only && !all) {
-		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });
+		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.wanted_verified });
 		return;
 	}
 	if (!all && missing_bytes(d) > files_space(d->files)) {
@@ -286,15 +290,26 @@ static void begin_check(struct disk *d)
 	pool_kick(d->pool);
 }
 
-void disk_start(struct disk *d)
+/* The files are as they will be checked. */
+static void begin_recall(struct disk *d)
 {
-	d->stage = STAGE_CHECK;
-	d->progress_due = true;
 	if (!d->work.record) {
 		begin_check(d);
 		return;
 	}
 	pool_add(d->pool, POOL_SLOW, &d->recollect.link);
+	pool_kick(d->pool);
+}
+
+void disk_start(struct disk *d)
+{
+	d->stage = STAGE_CHECK;
+	d->progress_due = true;
+	if (!d->merging) {
+		begin_recall(d);
+		return;
+	}
+	pool_add(d->pool, POOL_SLOW, &d->merge.link);
 	pool_kick(d->pool);
 }
 
@@ -333,6 +348,13 @@ static void on_done(struct disk *d, struct job *j)
 			storage_failed(d, &d->check.fault);
 		else if (d->stage == STAGE_CHECK && !d->stopping && check_ended(&d->check, &d->m))
 			checked(d);
+		break;
+	case JOB_MERGE:
+		d->merging = false;
+		if (j->fault.act)
+			storage_failed(d, &j->fault);
+		else if (!d->stopping)
+			begin_recall(d);
 		break;
 	case JOB_PREPARE:
 		d->prepared = true;
@@ -402,7 +424,7 @@ enum channel_result disk_serve_net(struct disk *d)
 /* What follows from how things stand: each line is a move of the stage, or a message that is due. */
 void disk_advance(struct disk *d, uint64_t now)
 {
-	bool all = d->store.verified_pieces == d->m.h->piece_count;
+	bool all = store_is_complete(&d->store);
 
 	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store) && !d->upload.busy) {
 		/* On failure there is no netproc, and the parent was told. */

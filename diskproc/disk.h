@@ -4,7 +4,7 @@
  *	STAGE_CHECK     the record is asked what is there, and  disk_start()
  *	                what it does not answer for is hashed  begin_check()
  *	STAGE_RUN       blocks are taken                       checked()
- *	STAGE_SYNC      all verified; everything is synced     run_next()
+ *	STAGE_SYNC      all that is wanted is verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
  *	STAGE_FAILED    DISK_ERROR was said; blocks are dropped  storage_failed()
  *
@@ -43,11 +43,12 @@ struct disk {
 	struct record record;
 	struct recall recall;
 	uint64_t known_bytes;      /* of pieces that were not looked at, thanks to the record */
-	struct job prepare, sync, recollect;
+	struct job merge, prepare, sync, recollect;
 	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
 	enum stage stage;
 	uint32_t net_state;        /* enum net_state */
 	uint32_t have_next;        /* HAVE_BITS were sent up to here */
+	bool merging;              /* JOB_MERGE is under way: the check begins after it */
 	bool prepared;             /* JOB_PREPARE came back */
 	bool begun;                /* the record was asked, and the check may go on */
 	bool looked;               /* the check came to its end: `have` is all that is there */

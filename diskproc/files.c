@@ -22,6 +22,8 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "parts.h"
+
 enum {
 	ENTRY_KNOWN = 1,  /* made or accepted in this run: must be there from now on */
 	ENTRY_DIRTY = 2,  /* written, or left by an earlier run, and not synced */
@@ -54,14 +56,20 @@ struct handle {
 #define NONE UINT32_MAX
 #define OTHER_HOLDERS 3u /* the threads of the slow lane and of uploads, and the loop */
 
+/* Where the bytes of a file that is not wanted are. */
+enum { APART_UNKNOWN, APART_FILE, APART_PARTS };
+
 struct files {
 	const struct metainfo *m;
+	const struct wanted *wanted;
+	_Atomic uint8_t *apart; /* one for each file, in which it changes once; owned; NULL: all are wanted */
+	int parts;              /* owned; -1 */
 	struct place place;
 	int single;
 	bool existing, read_only;
 	struct fault broken; /* the single file is not what it must be */
 	pthread_mutex_t lock;
-	struct entry *entries;  /* one for each file */
+	struct entry *entries;  /* one for each file, and one for the parts file */
 	uint32_t *buckets;      /* by inode: the first file + 1, or 0; a power of two of them */
 	uint32_t bucket_mask;
 	struct handle *handles;
@@ -105,6 +113,10 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	struct stat st;
 
 	f->m = m;
+	f->wanted = o->wanted;
+	f->parts = o->parts;
+	if (o->wanted->level && o->single < 0)
+		f->apart = must_calloc(m->h->file_count, sizeof *f->apart);
 	f->single = o->single;
 	f->existing = o->existing || o->read_only;
 	f->read_only = o->read_only;
@@ -112,7 +124,7 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	f->dirs_dirty = o->existing && !o->read_only;
 	f->handle_count = min_u32(max_u32(o->max_open, o->threads + OTHER_HOLDERS), FILES_MAX_OPEN);
 	pthread_mutex_init(&f->lock, NULL);
-	f->entries = must_calloc(m->h->file_count, sizeof *f->entries);
+	f->entries = must_calloc((size_t)m->h->file_count + 1, sizeof *f->entries);
 	while (f->bucket_mask < m->h->file_count)
 		f->bucket_mask = 2 * f->bucket_mask + 1;
 	f->buckets = must_calloc((size_t)f->bucket_mask + 1, sizeof *f->buckets);
@@ -133,7 +145,10 @@ void files_free(struct files *f)
 	for (i = 0; i < f->used; i++)
 		if (f->handles[i].fd >= 0)
 			close(f->handles[i].fd);
+	if (f->parts >= 0)
+		close(f->parts);
 	pthread_mutex_destroy(&f->lock);
+	free(f->apart);
 	free(f->handles);
 	free(f->buckets);
 	free(f->entries);
@@ -339,11 +354,116 @@ static int hold(struct files *f, uint32_t i)
 	return f->handles[i].fd;
 }
 
+/* ---- the parts file */
+
+static bool is_parts(const struct files *f, uint32_t file)
+{
+	return file == f->m->h->file_count;
+}
+
+struct fault files_fault(const struct files *f, uint32_t act, int error, uint32_t file)
+{
+	if (is_parts(f, file))
+		return (struct fault){ .act = DISK_ACT_PARTS, .error = error, .file = UINT32_MAX };
+	return (struct fault){ .act = act, .error = error, .file = file };
+}
+
+/* Once known it stays: the file is there, or will not be made. */
+static bool is_apart(struct files *f, uint32_t file)
+{
+	struct fault fault = { 0 };
+	uint8_t where;
+	int fd = -1;
+
+	if (!f->apart || wanted_level(f->wanted, file) != WANTED_NOT)
+		return false;
+	where = atomic_load(&f->apart[file]);
+	if (where != APART_UNKNOWN)
+		return where == APART_PARTS;
+	if (f->existing)
+		fd = files_get(f, file, FILES_READ, &fault);
+	/* One that cannot be looked at: whoever opens it next finds out why. */
+	where = fd >= 0 || fault.act ? APART_FILE : APART_PARTS;
+	if (fd >= 0)
+		files_put(f, file);
+	atomic_store(&f->apart[file], where);
+	return where == APART_PARTS;
+}
+
+bool files_next(struct files *f, struct layout_walk *walk, struct span *s)
+{
+	if (!layout_next(walk, s))
+		return false;
+	if (!s->pad && is_apart(f, s->file)) {
+		s->offset += metainfo_files(f->m)[s->file].offset;
+		s->file = f->m->h->file_count;
+	}
+	return true;
+}
+
+int files_merge_parts(struct files *f, struct fault *fault)
+{
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count && f->single < 0; i++) {
+		const struct metainfo_file *row = &metainfo_files(f->m)[i];
+		int fd, r;
+
+		if (!layout_on_disk(row) || wanted_level(f->wanted, i) == WANTED_NOT || !parts_has(f->parts, row->offset, row->length))
+			continue;
+		fd = files_get(f, i, FILES_READ, fault);
+		if (fd < 0 && fault->act)
+			return -1;
+		if (fd >= 0) { /* it was wanted before: what it has is as good */
+			files_put(f, i);
+			continue;
+		}
+		fd = files_get(f, i, FILES_WRITE, fault);
+		if (fd < 0)
+			return -1;
+		r = parts_copy(f->parts, row->offset, row->length, fd);
+		if (r < 0)
+			*fault = files_fault(f, DISK_ACT_WRITE, errno, i);
+		files_wrote(f, i);
+		files_put(f, i);
+		if (r < 0)
+			return -1;
+	}
+	*fault = (struct fault){ 0 };
+	return 0;
+}
+
+static int sync_parts(struct files *f, struct fault *fault)
+{
+	bool dirty, needed = f->apart != NULL;
+
+	if (f->parts < 0)
+		return 0;
+	pthread_mutex_lock(&f->lock);
+	dirty = f->entries[f->m->h->file_count].state & ENTRY_DIRTY;
+	f->entries[f->m->h->file_count].state = 0;
+	pthread_mutex_unlock(&f->lock);
+	/* Without a selection each file has its own bytes, and they are synced. */
+	if ((dirty && fdatasync(f->parts) < 0) || (!needed && ftruncate(f->parts, 0) < 0)) {
+		*fault = files_fault(f, 0, errno, f->m->h->file_count);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- */
+
 int files_get(struct files *f, uint32_t file, enum files_want want, struct fault *fault)
 {
 	struct entry *e = &f->entries[file];
 	int fd;
 
+	if (is_parts(f, file)) {
+		*fault = (struct fault){ 0 };
+		if (f->parts < 0 && want == FILES_WRITE)
+			*fault = files_fault(f, 0, ENOENT, file);
+		return f->parts;
+	}
 	pthread_mutex_lock(&f->lock);
 	*fault = f->broken;
 	if (f->single >= 0) {
@@ -372,6 +492,8 @@ int files_try(struct files *f, uint32_t file)
 
 	if (f->single >= 0)
 		return f->broken.act ? -1 : f->single;
+	if (is_parts(f, file))
+		return f->parts;
 	if (pthread_mutex_trylock(&f->lock))
 		return -1;
 	if (f->entries[file].slot)
@@ -391,7 +513,7 @@ void files_put(struct files *f, uint32_t file)
 {
 	uint32_t slot = f->entries[file].slot;
 
-	if (f->single >= 0)
+	if (f->single >= 0 || is_parts(f, file))
 		return;
 	if (!slot || !atomic_fetch_sub(&f->handles[slot - 1].refs, 1))
 		bug("file %u is not held", file);
@@ -406,7 +528,7 @@ int files_make_empty(struct files *f, struct fault *fault)
 	if (fault->act)
 		return -1;
 	for (i = 0; i < f->m->h->file_count; i++) {
-		if (row[i].length || !layout_on_disk(&row[i]))
+		if (row[i].length || !layout_on_disk(&row[i]) || wanted_level(f->wanted, i) == WANTED_NOT)
 			continue;
 		if (files_get(f, i, FILES_WRITE, fault) < 0)
 			return -1;
@@ -424,7 +546,7 @@ int files_audit(struct files *f, struct fault *fault)
 	for (i = 0; i < f->m->h->file_count; i++) {
 		int fd;
 
-		if (!layout_on_disk(&row[i]))
+		if (!layout_on_disk(&row[i]) || wanted_level(f->wanted, i) == WANTED_NOT)
 			continue;
 		fd = files_get(f, i, FILES_READ, fault);
 		if (fd < 0 && fault->act)
@@ -546,7 +668,9 @@ int files_sync(struct files *f, struct record_file *seen, struct fault *fault)
 	for (i = 0; i < f->m->h->file_count; i++)
 		if (is_syncing(f, i) && (!whole || seen) && sync_file(f, i, whole, seen, fault) < 0)
 			return -1;
-	return dirs && !whole ? sync_dirs(f, fault) : 0;
+	if (dirs && !whole && sync_dirs(f, fault) < 0)
+		return -1;
+	return sync_parts(f, fault);
 }
 
 bool files_are_as(struct files *f, uint32_t file, const struct record_file *was, bool synced)

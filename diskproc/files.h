@@ -7,6 +7,10 @@
  * was there before is accepted only when it was said that it may be, is a
  * regular file on our device and has one name.  Nothing here writes a byte of
  * payload.
+ *
+ * A file that is not wanted is never made.  While it is not there, its bytes of
+ * pieces that it shares with others are in the parts file, at their place in the
+ * payload; files_next() says so.  One that an earlier run left is used as any.
  */
 #ifndef DISKPROC_FILES_H
 #define DISKPROC_FILES_H
@@ -27,6 +31,8 @@ struct files_options {
 	uint32_t max_open;
 	uint32_t threads; /* workers of the fast lane */
 	int also_device;  /* a descriptor whose device files may be on too, or -1 */
+	const struct wanted *wanted; /* checked; borrowed */
+	int parts;        /* the parts file, or -1; owned by files from now on */
 };
 
 enum files_want { FILES_READ, FILES_WRITE };
@@ -34,6 +40,15 @@ enum files_want { FILES_READ, FILES_WRITE };
 /* Before the lock.  A single file that is not what it must be is a fault of whoever asks for it later. */
 struct files *files_new(const struct metainfo *m, const struct files_options *o);
 void files_free(struct files *f);
+
+/*
+ * layout_next(), for whoever reads or writes: the span of a file that is kept
+ * in the parts file is one of that, whose number is file_count.
+ */
+bool files_next(struct files *f, struct layout_walk *walk, struct span *s);
+
+/* What failed with a file, or with the parts file. */
+struct fault files_fault(const struct files *f, uint32_t act, int error, uint32_t file);
 
 /*
  * The descriptor of a file, held until files_put().  FILES_WRITE makes it when
@@ -51,15 +66,18 @@ void files_wrote(struct files *f, uint32_t file);
 /* Waits for nobody. */
 void files_put(struct files *f, uint32_t file);
 
-/* Makes the empty files, and the directories above them.  Slow lane. */
+/* What the parts file has of wanted files that are not there is copied into them.  Before the first check; slow lane. */
+int files_merge_parts(struct files *f, struct fault *fault) MUST_CHECK;
+/* Makes the empty files that are wanted, and the directories above them.  Slow lane. */
 int files_make_empty(struct files *f, struct fault *fault) MUST_CHECK;
-/* Read-only: whether each file is there with its exact length.  Slow lane. */
+/* Read-only: whether each wanted file is there with its exact length.  Slow lane. */
 int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
 /*
  * Syncs each file written since the last sync, and directories when files were
  * made; then, unless `seen` is NULL, puts into its row of `seen` what each of
  * these files is now.  When many were written it is one sync of the file system,
- * which waits for what others have written there, too.  Slow lane.
+ * which waits for what others have written there, too.  The parts file is synced
+ * by itself, and emptied when nothing needs it any more.  Slow lane.
  */
 int files_sync(struct files *f, struct record_file *seen, struct fault *fault) MUST_CHECK;
 /*

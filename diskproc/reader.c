@@ -57,7 +57,7 @@ static enum part read_span(struct work *w, const struct span *s, uint8_t *out, s
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			*fault = (struct fault){ .act = DISK_ACT_READ, .error = errno, .file = s->file };
+			*fault = files_fault(w->files, DISK_ACT_READ, errno, s->file);
 			result = PART_FAULT;
 			break;
 		}
@@ -78,7 +78,7 @@ static enum part read_part(struct work *w, uint32_t piece, uint32_t at, uint32_t
 	struct span s;
 
 	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece) + at, bytes);
-	while (layout_next(&walk, &s)) {
+	while (files_next(w->files, &walk, &s)) {
 		enum part r = PART_READ;
 
 		if (s.pad)
@@ -99,7 +99,7 @@ static void read_ahead(struct work *w, uint32_t piece, uint32_t bytes)
 	struct span s;
 
 	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece), bytes);
-	while (layout_next(&walk, &s)) {
+	while (files_next(w->files, &walk, &s)) {
 		struct fault none = { 0 };
 		int fd = s.pad ? -1 : files_get(w->files, s.file, FILES_READ, &none);
 
@@ -140,7 +140,7 @@ static enum part piece_is_hole(struct work *w, uint32_t piece, uint32_t bytes, b
 
 	*hole = true;
 	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece), bytes);
-	while (*hole && layout_next(&walk, &s)) {
+	while (*hole && files_next(w->files, &walk, &s)) {
 		enum part r = s.pad ? PART_READ : span_is_hole(w, &s, hole, fault);
 
 		if (r != PART_READ)

@@ -202,6 +202,9 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 		case JOB_CHECK:
 			reader_check(w, worker, j);
 			break;
+		case JOB_MERGE:
+			(void)!files_merge_parts(w->files, &j->fault);
+			break;
 		case JOB_PREPARE:
 			prepare(w, j);
 			break;

@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_SPILL,   /* write blocks to the spill file */
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
+	JOB_MERGE,   /* what the parts file has of wanted files goes there */
 	JOB_PREPARE, /* make empty files, and the record's room; read-only: check the sizes of all */
 	JOB_SYNC,    /* all that was written; then the record */
 	JOB_RECALL,  /* what the record answers for */

@@ -47,6 +47,8 @@ enum setup_fd {
 	SETUP_CA,          /* netproc: certificate authorities, PEM */
 	SETUP_UPLOAD_SLOTS, /* netproc: diskproc's sealed slots, for what is uploaded */
 	SETUP_RECORD,      /* diskproc: the record of what is verified, open for reading and writing; not for what is only checked */
+	SETUP_WANTED,      /* netproc, diskproc: which files are wanted (wanted.h), sealed; without it: all */
+	SETUP_PARTS,       /* diskproc: a sparse file for bytes of wanted pieces that belong to files which are not wanted */
 	SETUP_FD_COUNT
 };
 
@@ -88,7 +90,7 @@ struct msg_inspect_options {
 	uint32_t width;         /* columns of the terminal, 0 when there is none */
 	uint64_t max_bytes;     /* of the input */
 };
-enum inspect_mode { INSPECT_FORM = 1, INSPECT_SHOW_TEXT = 2, INSPECT_SHOW_JSON = 3 };
+enum inspect_mode { INSPECT_FORM = 1, INSPECT_SHOW_TEXT = 2, INSPECT_SHOW_JSON = 3, INSPECT_SHOW_LIST = 4 };
 /* The input may be a torrent file or the text of a magnet link; inspect tells them apart. */
 
 struct msg_net_options {
@@ -105,10 +107,15 @@ struct msg_net_options {
 	uint8_t super_seed;      /* BEP 16, while we are a seed */
 	uint8_t peer_info;       /* 1: PEER_INFO is wanted */
 	uint8_t seed;            /* 1: goes on when all is there; 0: the parent ends it then */
-	uint8_t spare[1];
+	uint8_t order;           /* bits of enum net_order */
 	uint64_t max_up, max_down; /* bytes a second, payload and protocol; 0: no limit */
 	uint32_t max_uploads;    /* peers unchoked at once; 0: by what the line carries (choker.h) */
 	uint32_t spare2;
+};
+
+enum net_order {
+	NET_IN_SEQUENCE = 1, /* pieces of a level are fetched by their number, not the rarest first */
+	NET_ENDS_FIRST = 2,  /* beginning and end of each wanted file come first */
 };
 
 struct msg_disk_options {
@@ -265,17 +272,17 @@ struct msg_tracker_event {
 
 /* ---- diskproc -> parent ---- */
 struct msg_disk_progress { /* at most 10 a second */
-	uint64_t verified_bytes;
-	uint64_t checked_bytes;   /* during the first check */
-	uint32_t verified_pieces;
+	uint64_t verified_bytes;  /* of what is wanted (wanted.h) */
+	uint64_t checked_bytes;   /* of the payload, during the first check */
+	uint32_t verified_pieces; /* wanted ones */
 	uint32_t rejected_pieces; /* failed hashes so far */
 	uint32_t phase;           /* enum disk_phase */
 	uint32_t spare;
 	uint64_t known_bytes;     /* of pieces that needed no check, since the record answers for them: there or missing */
 };
 enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4 };
-struct msg_disk_complete { /* every piece verified, everything synced */
-	uint64_t verified_bytes;
+struct msg_disk_complete { /* every wanted piece verified, everything synced */
+	uint64_t verified_bytes; /* as in DISK_PROGRESS */
 };
 struct msg_disk_error {
 	uint32_t act;   /* enum disk_act */
@@ -293,6 +300,7 @@ enum disk_act {
 	DISK_ACT_SPACE,
 	DISK_ACT_SPILL,
 	DISK_ACT_FOREIGN,
+	DISK_ACT_PARTS, /* the parts file */
 	DISK_ACT_SAME, /* two files of the torrent are one on this file system, which folds their names */
 	DISK_ACTS
 };
@@ -324,7 +332,7 @@ struct msg_have_bits {                   /* d->n: pieces already there, in order
 struct msg_have_end { uint32_t verified_pieces; };
 struct msg_hold { uint32_t spare; };     /* d->n: storage failed or the end is near: no more BLOCK will be used */
 
-struct msg_read {                        /* n->d: a part of a verified piece; answered once, by DATA or READ_FAILED */
+struct msg_read {                        /* n->d: a part of a verified piece, wanted or not; answered once, by DATA or READ_FAILED */
 	uint32_t tag;         /* netproc's own, returned in the answer */
 	uint32_t piece, begin;
 	uint32_t length;      /* 1..SLOT_BYTES, inside the piece */

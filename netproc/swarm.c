@@ -10,6 +10,7 @@
 #include "bitfield.h"
 #include "log.h"
 #include "swarm_state.h"
+#include "wanted_pieces.h"
 
 #define TICK_MS 250u
 #define FLUSH_BLOCKS 64u /* a full packet: each wakes diskproc, which costs more than the wait */
@@ -27,6 +28,7 @@ const uint8_t *swarm_peer_id(struct swarm *s) { return s->peer_id; }
 uint64_t swarm_now(struct swarm *s) { return loop_now(s->loop); }
 uint32_t swarm_bitfield_bytes(struct swarm *s) { return s->bitfield_bytes; }
 const uint8_t *swarm_have(struct swarm *s) { return s->have; }
+uint32_t swarm_have_count(const struct swarm *s) { return s->have_count; }
 const struct slots *swarm_upload_slots(struct swarm *s) { return disk_upload_slots(s->disk); }
 uint32_t swarm_told(const struct swarm *s) { return s->come_count; }
 uint16_t swarm_port(struct swarm *s) { return s->options.port; }
@@ -302,9 +304,60 @@ uint32_t swarm_wait_ms(const struct swarm *s)
 	return s->up.kick ? 0 : disk_pending(s->disk) ? 1 : s->super_kick ? 20 : 1000;
 }
 
+/* ---- what is wanted */
+
+static void count_missing(struct swarm *s)
+{
+	uint32_t i;
+
+	s->missing_bytes = s->info->h->total_length;
+	for (i = 0; s->unwanted && i < s->info->h->piece_count; i++)
+		if (bitfield_get(s->unwanted, i))
+			s->missing_bytes -= metainfo_piece_bytes(s->info, i);
+}
+
+static void set_order(struct swarm *s, const struct wanted *wanted)
+{
+	uint8_t *level[RARITY_LEVELS];
+	uint32_t i;
+
+	wanted_pieces(level, wanted, s->info, s->options.order & NET_ENDS_FIRST);
+	if (wanted->level && level[0]) {
+		s->unwanted = must_alloc(s->bitfield_bytes);
+		for (i = 0; i < s->bitfield_bytes; i++)
+			s->unwanted[i] = (uint8_t)~(level[0][i] | level[1][i] | level[2][i]);
+	}
+	count_missing(s);
+	picker_set_order(s->picker, level, s->options.order & NET_IN_SEQUENCE);
+}
+
+void swarm_gained(struct swarm *s, uint32_t piece)
+{
+	uint32_t bytes = metainfo_piece_bytes(s->info, piece);
+
+	bitfield_set(s->have, piece);
+	s->have_count++;
+	s->verified_bytes += bytes;
+	if (!s->unwanted || !bitfield_get(s->unwanted, piece))
+		s->missing_bytes -= bytes;
+}
+
+void swarm_lost_all(struct swarm *s)
+{
+	memset(s->have, 0, s->bitfield_bytes);
+	s->have_count = 0;
+	s->verified_bytes = 0;
+	count_missing(s);
+}
+
+bool swarm_is_partial_seed(const struct swarm *s)
+{
+	return picker_complete(s->picker) && s->have_count < s->info->h->piece_count;
+}
+
 /* ---- life */
 
-struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info,
+struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info, const struct wanted *wanted,
 			const struct msg_net_options *options, const uint8_t peer_id[20], const struct swarm_hooks *hooks)
 {
 	struct swarm *s = must_calloc(1, sizeof *s);
@@ -326,6 +379,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	s->peers = must_calloc(options->max_peers, sizeof(struct peer *));
 	s->candidates = candidates_new(chance[0]);
 	s->picker = picker_new(info->h->piece_count, info->h->piece_length, info->h->total_length, options->budget_bytes, chance[1]);
+	set_order(s, wanted);
 	s->disk = disk_new(l, slots, info->h->piece_count, &disk_hooks);
 	swarm_upload_init(s);
 	s->chokes = must_calloc(options->max_peers, sizeof(struct choker_peer *));
@@ -355,6 +409,7 @@ void swarm_free(struct swarm *s)
 	candidates_free(s->candidates);
 	disk_free(s->disk);
 	free(s->have);
+	free(s->unwanted);
 	free(s->come);
 	free(s->chokes);
 	swarm_super_free(s);
@@ -417,5 +472,5 @@ void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloade
 {
 	*uploaded = s->up.bytes;
 	*downloaded = s->received;
-	*left = s->info->h->total_length - s->verified_bytes;
+	*left = s->missing_bytes ? s->missing_bytes : s->info->h->total_length - s->verified_bytes;
 }

@@ -23,6 +23,7 @@
 #include "peer_table.h"
 #include "screen.h"
 #include "seeding.h"
+#include "select.h"
 
 #define RESTARTS_MAX 5u
 #define RESTARTS_MS 60000u
@@ -72,6 +73,7 @@ struct download {
 	struct metainfo m;  /* of `form`, once it was mapped and validated */
 	bool mapped;
 	char name[1100];    /* for people: the torrent's name escaped, or the source */
+	struct selection selection; /* owned; once it was mapped */
 	struct output out;
 	bool disk_only;     /* nothing to fetch or to give: only diskproc is started */
 	bool seeds;         /* goes on when all is there */

@@ -139,7 +139,7 @@ bool feed_has_edge(const struct download *d, enum role a, enum role b, uint32_t 
 /* What a role needs before its set-up can end. */
 static uint32_t needs(const struct download *d, enum role role)
 {
-	uint32_t n;
+	uint32_t wanted = d->selection.fd >= 0 ? BIT(SETUP_WANTED) : 0, n;
 
 	switch (role) {
 	case ROLE_RESOLVER:
@@ -147,10 +147,10 @@ static uint32_t needs(const struct download *d, enum role role)
 	case ROLE_DIALER:
 		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_RESOLVE);
 	case ROLE_NETPROC:
-		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0);
+		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0) | wanted;
 	case ROLE_DISKPROC:
 		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0) |
-		    (d->out.state.have >= 0 ? BIT(SETUP_RECORD) : 0);
+		    (d->out.state.have >= 0 ? BIT(SETUP_RECORD) : 0) | (d->out.parts >= 0 ? BIT(SETUP_PARTS) : 0) | wanted;
 		return n | (d->disk_only ? 0 : BIT(SETUP_DISK) | BIT(SETUP_SLOTS));
 	default:
 		return 0;
@@ -190,6 +190,10 @@ static int kept_fd(const struct download *d, enum setup_fd what)
 		return d->out.spill;
 	case SETUP_RECORD:
 		return d->out.state.have;
+	case SETUP_WANTED:
+		return d->selection.fd;
+	case SETUP_PARTS:
+		return d->out.parts;
 	case SETUP_SLOTS:
 		return d->slots;
 	case SETUP_UPLOAD_SLOTS:
@@ -224,6 +228,7 @@ static void send_net_options(struct download *d, struct child *c)
 		.super_seed = o->super_seed,
 		.peer_info = d->peers.rows != NULL,
 		.seed = d->seeds,
+		.order = (uint8_t)((o->sequential ? NET_IN_SEQUENCE : 0) | (o->ends_first ? NET_ENDS_FIRST : 0)),
 		.max_up = share_of(o->max_up, share),
 		.max_down = share_of(o->max_down, share),
 		.max_uploads = (uint32_t)share_of(o->max_uploads, share),

@@ -142,8 +142,8 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	const char *nowhere;
 
 	(void)fd;
-	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
-	    m->known_bytes > d->m.h->total_length || m->verified_pieces > d->m.h->piece_count)
+	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->selection.sum.bytes ||
+	    m->known_bytes > d->m.h->total_length || m->verified_pieces > d->selection.sum.pieces)
 		return -1;
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;
@@ -152,7 +152,7 @@ static int on_disk_progress(void *self, const void *message, int fd)
 		tell_checked(d);
 	/* What is there was checked, and it is not all. */
 	nowhere = peers_from_nowhere(&d->m, d->x->o);
-	if (nowhere && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->m.h->piece_count)
+	if (nowhere && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->selection.sum.pieces)
 		download_fail(d, STATUS_FAILED, "nobody to download from: %s", nowhere);
 	return 0;
 }
@@ -163,11 +163,11 @@ static int on_disk_complete(void *self, const void *message, int fd)
 	struct download *d = download_of(self);
 
 	(void)fd;
-	if (m->verified_bytes != d->m.h->total_length)
+	if (m->verified_bytes != d->selection.sum.bytes)
 		return -1;
 	if (d->state == DOWNLOAD_RUNNING) {
 		d->disk.verified_bytes = m->verified_bytes;
-		d->disk.verified_pieces = d->m.h->piece_count;
+		d->disk.verified_pieces = d->selection.sum.pieces;
 		download_complete(d);
 	}
 	return 0;
@@ -200,10 +200,10 @@ static const char *reason_of(const struct download *d, const struct msg_disk_err
 /* What was to be given is not all there.  `get` takes up NAME.part only: NAME might be the user's own. */
 static void fail_incomplete(struct download *d, uint32_t verified)
 {
-	uint32_t all = d->m.h->piece_count, missing = all - min_u32(all, verified);
+	uint32_t all = d->selection.sum.pieces, missing = all - min_u32(all, verified);
 
-	if (d->out.incomplete)
-		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
+	if (d->out.incomplete || d->out.state.record.flags & STATE_PARTIAL)
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, output_name(&d->out));
 	else
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get --adopt' completes it",
 			      missing, all, d->out.name, d->out.part);
@@ -215,7 +215,7 @@ static int on_disk_error(void *self, const void *message, int fd)
 		[DISK_ACT_OPEN] = "cannot open",	 [DISK_ACT_MKDIR] = "cannot make the directory of", [DISK_ACT_READ] = "cannot read",
 		[DISK_ACT_WRITE] = "cannot write",	 [DISK_ACT_SYNC] = "cannot sync",		    [DISK_ACT_SIZE] = "cannot set the size of",
 		[DISK_ACT_SPACE] = "no space for",	 [DISK_ACT_SPILL] = "cannot use the spill file of", [DISK_ACT_FOREIGN] = "will not touch",
-		[DISK_ACT_SAME] = "will not write",
+		[DISK_ACT_SAME] = "will not write",	 [DISK_ACT_PARTS] = "cannot use the parts file of",
 	};
 	const struct msg_disk_error *m = message;
 	struct download *d = download_of(self);

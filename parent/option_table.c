@@ -14,6 +14,7 @@
 #include "log.h"
 #include "metainfo.h"
 #include "pool.h"
+#include "select.h"
 #include "values.h"
 
 bool parse_refuse(struct parse *p, const char *fmt, ...)
@@ -319,6 +320,38 @@ static bool take_webseed(struct parse *p, const struct option_row *row, const ch
 	return true;
 }
 
+static bool take_select(struct parse *p, const struct option_row *row, const char *value)
+{
+	struct options *o = p->o;
+
+	if (o->select_count >= ARRAY_LEN(o->selects))
+		return refuse_more(p, row, OPTIONS_MAX_LISTS);
+	if (!select_is_list(value))
+		return refuse_value(p, row, value, "a list of files, such as 1-3,7 or '*.mkv'");
+	o->selects[o->select_count++] = value;
+	return true;
+}
+
+static bool take_priority(struct parse *p, const struct option_row *row, const char *value)
+{
+	static const char *const names[] = { [WANTED_LOW] = "low:", [WANTED_NORMAL] = "normal:", [WANTED_HIGH] = "high:" };
+	struct options *o = p->o;
+	uint8_t i;
+
+	if (o->priority_count >= ARRAY_LEN(o->priorities))
+		return refuse_more(p, row, OPTIONS_MAX_LISTS);
+	for (i = WANTED_LOW; i <= WANTED_HIGH; i++) {
+		const char *list = value + strlen(names[i]);
+
+		if (strncmp(value, names[i], strlen(names[i])) || !select_is_list(list))
+			continue;
+		o->priorities[o->priority_count].list = list;
+		o->priorities[o->priority_count++].level = i;
+		return true;
+	}
+	return refuse_value(p, row, value, "high:, normal: or low: and a list of files, such as high:1-3 or low:'*.txt'");
+}
+
 /* ---- the table */
 
 #define MEMBER(m) .at = offsetof(struct options, m), .bytes = sizeof((struct options *)0)->m
@@ -340,6 +373,19 @@ const struct option_row option_rows[] = {
 	  .help = "take over a NAME.part of which there is no record; it is verified first" },
 	{ "check", 0, SWARM, NULL, take_flag, MEMBER(check),
 	  .help = "verify all that is there, whatever the record says of it" },
+
+	{ .help = "which files (get)" },
+	{ "list", 'l', COMMAND_GET | COMMAND_SHOW, NULL, take_flag, MEMBER(list),
+	  .help = "print number, size and name of each file, and download nothing" },
+	{ "select", 's', COMMAND_GET, "LIST", take_select,
+	  .help = "only these files: numbers, ranges and patterns, such as 1-3,7,'*.mkv';\n"
+		  "may be repeated" },
+	{ "priority", 0, COMMAND_GET, "LEVEL:LIST", take_priority,
+	  .help = "fetch these earlier or later: high:LIST, low:LIST, normal:LIST; may be repeated" },
+	{ "sequential", 0, COMMAND_GET, NULL, take_flag, MEMBER(sequential),
+	  .help = "fetch from the beginning to the end" },
+	{ "first-last-first", 0, COMMAND_GET, NULL, take_flag, MEMBER(ends_first),
+	  .help = "fetch the first and the last MiB of each file before the rest" },
 
 	{ .help = "create" },
 	{ "output", 'o', CREATE, "FILE", take_path, MEMBER(output),

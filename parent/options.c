@@ -39,7 +39,7 @@ static const struct {
 
 int options_worst_status(int a, int b)
 {
-	static const int order[] = { STATUS_DIED, STATUS_NO_WALL, STATUS_STORAGE, STATUS_REFUSED, STATUS_FAILED, STATUS_NO_PROGRESS, STATUS_INTERRUPTED };
+	static const int order[] = { STATUS_DIED, STATUS_NO_WALL, STATUS_STORAGE, STATUS_REFUSED, STATUS_USAGE, STATUS_FAILED, STATUS_NO_PROGRESS, STATUS_INTERRUPTED };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(order); i++)
@@ -198,6 +198,9 @@ static bool take_words(struct parse *p, int count, char **words, const struct op
 			break;
 		}
 	p->o->command = commands[command].command;
+	/* Nothing is downloaded: it is what show does. */
+	if (p->o->list && p->o->command == COMMAND_GET)
+		p->o->command = COMMAND_SHOW;
 	if (!take_sources(p, count, words))
 		return false;
 	if (refused[command])

@@ -18,6 +18,7 @@
 
 #define MAGIC 0x6268737461746531ull /* "bhstate1" */
 #define VERSION 1u
+#define PARTS ".parts"
 /* A sector of any disk, so that no write touches both slots. */
 #define SLOT_STRIDE 4096
 #define HASH_HEX 40
@@ -206,6 +207,14 @@ static bool is_old(const struct state *s)
 	return fstat(s->fd, &st) == 0 && time(NULL) - st.st_mtime > (time_t)STATE_KEEP_S;
 }
 
+#define PARTS_NAME (sizeof((struct state *)0)->name + sizeof PARTS)
+
+static const char *parts_name(char out[PARTS_NAME], const char *record)
+{
+	snprintf(out, PARTS_NAME, "%s" PARTS, record);
+	return out;
+}
+
 /* Calls `look` with each record that can be had, until it returns false. */
 static void each_record(int dir, bool (*look)(struct state *s, void *with), void *with)
 {
@@ -238,10 +247,13 @@ static void each_record(int dir, bool (*look)(struct state *s, void *with), void
 /* The old one of a download that was finished, and of which nothing was given, goes. */
 static bool prune(struct state *s, void *with)
 {
-	char have[HAVE_NAME];
+	char have[HAVE_NAME], parts[PARTS_NAME];
 
 	(void)with;
-	if (s->record.flags & STATE_FINISHED && !s->record.uploaded && is_old(s)) {
+	if (s->record.flags & STATE_FINISHED && !(s->record.flags & STATE_PARTIAL) && is_old(s)) {
+		(void)unlinkat(s->dir, parts_name(parts, s->name), 0);
+		if (s->record.uploaded)
+			return true;
 		have_name(s, have);
 		(void)unlinkat(s->dir, have, 0);
 		(void)unlinkat(s->dir, s->name, 0);
@@ -483,7 +495,46 @@ int state_claim_finished(struct state *s, int fd, char *error, size_t room)
 	struct state_identity id;
 	bool known = s->record.sequence && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
 
-	return claim_as(s, fd, known, STATE_FINISHED, error, room);
+	return claim_as(s, fd, known, STATE_FINISHED | (known ? s->record.flags & STATE_PARTIAL : 0), error, room);
+}
+
+int state_reopen(struct state *s, int fd, char *error, size_t room)
+{
+	struct state_identity id;
+
+	if (!s->record.sequence || !(s->record.flags & STATE_PARTIAL) || identify(fd, &id) < 0 || !is_same(&id, &s->record.part))
+		return 0;
+	return claim_as(s, fd, true, STATE_PARTIAL, error, room) < 0 ? -1 : 1;
+}
+
+int state_set_partial(struct state *s, bool partial, char *error, size_t room)
+{
+	if (!!(s->record.flags & STATE_PARTIAL) == partial)
+		return 0;
+	s->record.flags ^= STATE_PARTIAL;
+	if (write_slot(s) < 0 || fsync(s->fd) < 0)
+		return complain(error, room, "cannot write the record of this download in the state directory: %s", strerror(errno));
+	return 0;
+}
+
+int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *error, size_t room)
+{
+	char name[PARTS_NAME];
+	struct stat st;
+
+	parts_name(name, s->name);
+	if (fresh)
+		(void)unlinkat(s->dir, name, 0);
+	*fd = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+	if (*fd < 0 && errno == ENOENT && !make)
+		return 0;
+	if (*fd < 0)
+		return complain(error, room, "cannot open the parts file of this download in the state directory: %s", strerror(errno));
+	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1)
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return complain(error, room, "'%s' in the state directory is not a parts file that bulkhead made; move it away", name);
 }
 
 int state_end(struct state *s, uint64_t uploaded, uint64_t downloaded, bool finished)

@@ -19,6 +19,8 @@
  * Beside it, under the same name with ".have", is the file in which diskproc
  * records which pieces are verified (diskproc/record.h).  The parent makes it,
  * opens it and removes it with the record, and never looks into it.
+ * There may be a parts file too, with ".parts": what diskproc keeps of pieces
+ * that wanted files share with others.  It goes when the record does.
  */
 #ifndef PARENT_STATE_H
 #define PARENT_STATE_H
@@ -39,7 +41,7 @@ struct state_identity {
 struct state_record {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t flags;    /* STATE_FINISHED */
+	uint32_t flags;    /* STATE_FINISHED, STATE_PARTIAL */
 	uint64_t sequence; /* of this write; odd ones go to slot 1, even ones to slot 0 */
 	uint8_t info_hash[20];
 	uint8_t spare[4];
@@ -48,6 +50,7 @@ struct state_record {
 	uint64_t checksum; /* over all before it: finds accidents, not attackers */
 };
 #define STATE_FINISHED 1u /* NAME.part became NAME */
+#define STATE_PARTIAL 2u  /* not all files of the torrent were wanted by the last run */
 
 /* So long after its last change the record of a finished download is kept: a `seed` may come, and need not read all of it. */
 #define STATE_KEEP_S (30u * 86400u)
@@ -69,7 +72,8 @@ void state_close(struct state *s);
  * `named`, or bulkhead in $XDG_STATE_HOME, or .local/state/bulkhead in $HOME.
  * Refuses one that is not the user's or that others may write, or to which a
  * symbolic link leads that is neither the user's nor root's.  Removes old
- * records of finished downloads of which nothing was given.  The descriptor, or
+ * records of finished downloads of which nothing was given, unless they have not all
+ * files.  The descriptor, or
  * -1 with one line in `error`.
  */
 int state_directory(const char *named, char *error, size_t room) MUST_CHECK;
@@ -107,6 +111,23 @@ int state_claim_finished(struct state *s, int fd, char *error, size_t room) MUST
  * warned of) everything is verified at each start.
  */
 void state_open_have(struct state *s);
+
+/*
+ * After state_find(): whether `fd`, which is NAME, is to be continued: bulkhead
+ * made it, and not all of it.  Then the record says that it is not finished,
+ * synced.  1, 0, or -1 with one line in `error`.
+ */
+int state_reopen(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
+
+/* After state_claim(), or once state_knows(): records whether all files are wanted by this run, synced.  0, or -1 with one line in `error`. */
+int state_set_partial(struct state *s, bool partial, char *error, size_t room) MUST_CHECK;
+
+/*
+ * After state_claim(), or once state_knows(): the parts file into *fd, or -1
+ * when there is none; `make`: then it is made.  fresh: one that is there is of
+ * another NAME.part, and goes.  0, or -1 with one line in `error`.
+ */
+int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *error, size_t room) MUST_CHECK;
 
 /*
  * The end of a run, behind the lock: adds to the totals; synced unless the

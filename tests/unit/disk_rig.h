@@ -20,6 +20,7 @@
 #include "../../diskproc/files.c"
 #include "../../diskproc/gather.c"
 #include "../../diskproc/layout.c"
+#include "../../diskproc/parts.c"
 #include "../../diskproc/place.c"
 #include "../../diskproc/reader.c"
 #include "../../diskproc/recall.c"
@@ -46,6 +47,8 @@ struct heard_message {
 struct rig {
 	char dir[64];
 	int root, spill, single, record; /* record: -1, none is kept */
+	struct wanted wanted;                /* set before rig_start; .level is the test's */
+	int parts;                           /* the test's; -1: diskproc gets none */
 	struct metainfo m;
 	struct disk d;
 	struct channel control, control_end; /* diskproc's end is control */
@@ -79,7 +82,7 @@ static void rig_make(struct rig *r, const struct fixture_file *files, uint32_t c
 		abort();
 	r->root = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r->spill = openat(r->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	r->single = r->record = -1;
+	r->single = r->record = r->parts = -1;
 	fixture_form(&r->m, files, count, piece_length, single);
 	r->have = calloc(1, bitfield_bytes(r->m.h->piece_count) + 1);
 	r->net_end.fd = r->control_end.fd = -1;
@@ -115,7 +118,8 @@ static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t bud
 	uint32_t check = !existing ? CHECK_NOTHING : r->check_all ? CHECK_ALL : CHECK_DOUBTFUL;
 	struct msg_disk_options o = { .budget_bytes = budget, .threads = 2, .check_existing = check, .read_only = read_only, .max_open_files = 8 };
 	struct files_options f = { .root = r->single >= 0 ? -1 : r->root, .single = r->single, .existing = existing, .read_only = read_only,
-				   .max_open = 8, .threads = 2, .also_device = r->spill };
+				   .max_open = 8, .threads = 2, .also_device = r->spill, .wanted = &r->wanted,
+				   .parts = r->parts >= 0 ? dup(r->parts) : -1 };
 	int pair[2], net, slots;
 
 	if (channel_pair(pair) < 0)
@@ -169,6 +173,8 @@ static void rig_free(struct rig *r)
 	rig_stop(r);
 	close(r->root);
 	close(r->spill);
+	if (r->parts >= 0)
+		close(r->parts);
 	if (r->single >= 0)
 		close(r->single);
 	if (r->record >= 0)

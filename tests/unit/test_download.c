@@ -35,6 +35,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/state.c"
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
 
@@ -309,6 +310,7 @@ static int begin(void **state)
 	form.file = (struct metainfo_file){ .length = 30000, .path = form.h.name };
 	d.m = (struct metainfo){ .h = &form.h, .base = (const uint8_t *)&form, .bytes = sizeof form };
 	d.mapped = true;
+	d.selection.sum = (struct wanted_sum){ 30000, 2, 1 };
 	d.out.single = true;
 	d.form = open("/dev/null", O_RDONLY);
 	d.out.root = open("/dev/null", O_RDONLY);

@@ -23,6 +23,7 @@ static int counted_syncfs(int fd);
 /* A file system that takes upper and lower case for one. */
 static int folded_openat(int dir, const char *name, int flags, ...);
 #define openat folded_openat
+#include "../../diskproc/parts.c"
 #include "../../diskproc/place.c"
 #undef openat
 #include "disk_fixture.h"
@@ -99,8 +100,9 @@ static int box_close(void **state)
 
 static void use(struct box *b, bool existing, bool read_only, uint32_t max_open)
 {
+	static const struct wanted all;
 	struct files_options o = { .root = b->root, .single = -1, .existing = existing, .read_only = read_only,
-				   .max_open = max_open, .threads = 1, .also_device = -1 };
+				   .max_open = max_open, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 
 	if (b->files)
 		files_free(b->files);
@@ -483,7 +485,8 @@ static void test_write_that_ends_after_a_sync_is_synced_by_the_next(void **state
 /* `count` files, each written, of which only a few stay open.  What the sync says of them is what they are. */
 static void write_and_sync(struct box *b, uint32_t count)
 {
-	struct files_options o = { .root = b->root, .single = -1, .max_open = 5, .threads = 1, .also_device = -1 };
+	static const struct wanted all;
+	struct files_options o = { .root = b->root, .single = -1, .max_open = 5, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 	struct fixture_file rows[50] = { { 0 } };
 	struct record_file seen[50] = { { 0 } };
 	char names[50][16];
@@ -533,7 +536,8 @@ static void test_single_file_with_two_names_is_refused(void **state)
 {
 	struct box *b = *state;
 	const struct fixture_file one[] = { { "name", 100, 0 } };
-	struct files_options o = { .root = -1, .threads = 1, .also_device = -1 };
+	static const struct wanted all;
+	struct files_options o = { .root = -1, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 	struct metainfo m;
 	struct files *f;
 

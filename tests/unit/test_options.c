@@ -16,6 +16,7 @@ static int fake_bind(int fd, const struct sockaddr *a, socklen_t length);
 #undef bind
 #include "../../parent/options.c"
 #include "../../parent/outer.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
 

@@ -415,6 +415,55 @@ static void test_a_download_goes_on_without_a_record_of_the_pieces(void **state)
 	assert_int_equal(s.have, -1);
 }
 
+static void test_parts_go_with_a_record_that_has_all_files(void **state)
+{
+	int fd;
+
+	(void)state;
+	find();
+	claim();
+	assert_int_equal(state_set_partial(&s, true, error, sizeof error), 0);
+	assert_int_equal(state_parts(&s, true, true, &fd, error, sizeof error), 0);
+	/* Payload that looks like a record is none. */
+	assert_int_equal(pwrite(fd, &s.record, sizeof s.record, 0), (ssize_t)sizeof s.record);
+	close(fd);
+	assert_int_equal(state_end(&s, 0, 3, true), 0);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 3); /* with that of its pieces */
+	find();
+	assert_int_equal(state_reopen(&s, part, error, sizeof error), 1);
+	assert_true(state_knows(&s, part));
+	assert_int_equal(state_parts(&s, false, false, &fd, error, sizeof error), 0);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(state_set_partial(&s, false, error, sizeof error), 0);
+	assert_int_equal(state_end(&s, 0, 3, true), 0);
+	assert_int_equal(state_reopen(&s, part, error, sizeof error), 0);
+	age(STATE_KEEP_S + 100);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 0);
+}
+
+static void test_a_parts_file_that_is_a_link_is_refused(void **state)
+{
+	char name[sizeof s.name + sizeof PARTS];
+	int fd = 7;
+
+	(void)state;
+	find();
+	claim();
+	assert_int_equal(symlinkat("/etc/passwd", dir, parts_name(name, s.name)), 0);
+	assert_int_equal(state_parts(&s, false, true, &fd, error, sizeof error), -1);
+	assert_int_equal(fd, -1);
+	/* Of a NAME.part that is new, whatever is there goes. */
+	assert_int_equal(state_parts(&s, true, true, &fd, error, sizeof error), 0);
+	close(fd);
+	assert_int_equal(state_parts(&s, true, false, &fd, error, sizeof error), 0);
+	assert_int_equal(fd, -1);
+}
+
 static void test_a_directory_that_others_may_write_is_refused(void **state)
 {
 	static const mode_t bad[] = { 0777, 0720, 0702, 01777 };
@@ -545,6 +594,8 @@ int main(void)
 		T(test_the_record_of_the_pieces_is_plain_private_and_kept),
 		T(test_what_stands_in_place_of_the_record_of_the_pieces_gives_way),
 		T(test_a_download_goes_on_without_a_record_of_the_pieces),
+		T(test_parts_go_with_a_record_that_has_all_files),
+		T(test_a_parts_file_that_is_a_link_is_refused),
 		T(test_a_directory_that_others_may_write_is_refused),
 		T(test_links_of_somebody_else_lead_to_no_directory),
 		T(test_a_part_is_found_in_the_record_of_another_torrent),
