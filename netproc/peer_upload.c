@@ -25,7 +25,7 @@
 /* What costs the peer patience, see peer.c. */
 #define COST_OF_NO_USE 5   /* repeats a request, cancels none */
 #define COST_OF_OVERRUN 20 /* asks for more than we told it, or for what it was not told of */
-#define COST_OF_CANCEL 2 /* an endgame has some hundreds */
+#define COST_OF_CANCEL 2   /* an endgame has some hundreds */
 
 static void give_back(struct peer *p, const struct requests_freed *freed)
 {

@@ -241,17 +241,11 @@ static int put_bytes(struct creating *cr, const void *bytes, size_t length)
 
 static void say_result(struct download *d, const char *path)
 {
-	static const char hex[] = "0123456789abcdef";
 	const struct msg_created *m = &d->creating.answer;
 	char hash[43], size[32], piece[32];
 	struct text t;
-	size_t i;
 
-	for (i = 0; i < 20; i++) {
-		hash[2 * i] = hex[m->info_hash[i] >> 4];
-		hash[2 * i + 1] = hex[m->info_hash[i] & 15];
-	}
-	hash[40] = 0;
+	hex_text(hash, m->info_hash, sizeof m->info_hash);
 	json_begin("created", d->index);
 	json_text("file", path, strlen(path));
 	json_text("name", d->creating.name, strlen(d->creating.name));
