@@ -262,7 +262,7 @@ static void say_result(struct download *d, const char *path)
 	text_add_size(&t, m->total_bytes);
 	text_init(&t, piece, sizeof piece);
 	text_add_size(&t, m->piece_length);
-	screen_note("%s: %s in %u file%s, %u piece%s of %s", d->name, size, m->files, m->files == 1 ? "" : "s", m->pieces,
+	screen_note("%s: %s in %u file%s, %u piece%s of %s", d->creating.name, size, m->files, m->files == 1 ? "" : "s", m->pieces,
 		    m->pieces == 1 ? "" : "s", piece);
 	if (d->creating.out.fd < 0) {
 		screen_note("info-hash %s", hash);
