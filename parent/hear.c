@@ -178,7 +178,7 @@ static void fail_incomplete(struct download *d, uint32_t verified)
 	uint32_t all = d->m.h->piece_count, missing = all - min_u32(all, verified);
 
 	if (d->out.incomplete)
-		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing or wrong in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
 	else
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing or wrong in '%s'; once it is renamed to '%s', 'bulkhead get --adopt' completes it",
 			      missing, all, d->out.name, d->out.part);
