@@ -54,7 +54,7 @@ void giving_begin(struct download *d)
 		text_addf(&t, "; peers can connect to port %u", d->port);
 	screen_note("%s: seeding%s", d->name, line);
 	if (nowhere)
-		screen_warn("%s: nobody hears of this seed%s: %s", d->name, d->port ? " who is not told its port" : "", nowhere);
+		screen_note("%s: nobody hears of this seed%s: %s", d->name, d->port ? " who is not told its port" : "", nowhere);
 	json_begin("seeding", d->index);
 	json_text("name", d->out.name, strlen(d->out.name));
 	json_number("seed_ratio_milli", r->ratio_milli);
