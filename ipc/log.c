@@ -138,6 +138,18 @@ const char *bytes_text(char *out, size_t room, uint64_t bytes)
 	return out;
 }
 
+void hex_text(char *out, const uint8_t *bytes, size_t length)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		out[2 * i] = digits[bytes[i] >> 4];
+		out[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	out[2 * length] = 0;
+}
+
 const char *net_addr_text(char *out, size_t room, const struct net_addr *a)
 {
 	char ip[INET6_ADDRSTRLEN];

@@ -44,6 +44,20 @@ size_t metainfo_utf8(const uint8_t *p, size_t length, uint32_t *rune)
 	return n;
 }
 
+bool metainfo_is_utf8(const void *bytes, size_t length)
+{
+	const uint8_t *p = bytes;
+	uint32_t rune;
+	size_t i, n;
+
+	for (i = 0; i < length; i += n) {
+		n = metainfo_utf8(p + i, length - i, &rune);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
 bool metainfo_rune_is_control(uint32_t rune)
 {
 	/* Unicode 15.1: Cc, Zl, Zp and Cf; and U+180E, which was Cf once and is still drawn as nothing. */

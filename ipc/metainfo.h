@@ -122,6 +122,9 @@ bool metainfo_name_is_safe(const char *name, size_t length);
  */
 size_t metainfo_utf8(const uint8_t *p, size_t length, uint32_t *rune);
 
+/* Whether all of it is such characters. */
+bool metainfo_is_utf8(const void *bytes, size_t length);
+
 /* A control character, line separator, or bidi or other format control (Unicode Cc, Cf, Zl, Zp). */
 bool metainfo_rune_is_control(uint32_t rune);
 

@@ -42,16 +42,6 @@ static size_t network(uint8_t out[8], const struct net_addr *addr)
 	return n;
 }
 
-static bool is_in(const uint32_t *set, uint32_t count, uint32_t piece)
-{
-	uint32_t i;
-
-	for (i = 0; i < count; i++)
-		if (set[i] == piece)
-			return true;
-	return false;
-}
-
 uint32_t fastset_make(uint32_t out[FASTSET_MAX], uint32_t most, const uint8_t info_hash[20], const struct net_addr *addr, uint32_t pieces)
 {
 	uint8_t x[8 + 20], hash[20];
@@ -72,7 +62,7 @@ uint32_t fastset_make(uint32_t out[FASTSET_MAX], uint32_t most, const uint8_t in
 		for (i = 0; i < 5 && count < most; i++) {
 			uint32_t piece = get_be32(hash + 4 * i) % pieces;
 
-			if (!is_in(out, count, piece))
+			if (!fastset_has(out, count, piece))
 				out[count++] = piece;
 		}
 		if (count == most)

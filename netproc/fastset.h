@@ -19,4 +19,15 @@ void fastset_warm_up(void);
 /* Writes at most `most` (<= FASTSET_MAX) pieces below `pieces`, none twice, in the order of BEP 6; returns how many. */
 uint32_t fastset_make(uint32_t out[FASTSET_MAX], uint32_t most, const uint8_t info_hash[20], const struct net_addr *addr, uint32_t pieces);
 
+/* Whether it is one of these `count` pieces. */
+static inline bool fastset_has(const uint32_t *set, uint32_t count, uint32_t piece)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++)
+		if (set[i] == piece)
+			return true;
+	return false;
+}
+
 #endif

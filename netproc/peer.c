@@ -5,8 +5,8 @@
  * shook (theirs received, joined in the picker), choking or not, dead.  A peer
  * that is dead takes part in nothing any more and waits for reap() of swarm.c.
  *
- * Patience: a message that is of no use costs one unit of `patience`, which
- * refills with time; a flood of any kind ends there.  Messages that a healthy
+ * Patience: what is of no use, or can be repeated at will, costs some `patience`
+ * (peer_tire), which refills with time; a flood of any kind ends there.  Messages that a healthy
  * peer sends without limit (new HAVEs, blocks we asked for) cost nothing.
  */
 #include "peer.h"

@@ -23,10 +23,10 @@
 #define MESSAGE_BYTES (SLOT_BYTES + WIRE_PIECE_HEAD)
 #define SLOT_PATIENCE_MS 1000u  /* slots are given up after so long without a byte taken */
 
-/* Of a request that costs patience: so many such messages a second are a flood (peer.c). */
-#define COST_OF_NO_USE 5
-#define COST_OF_OVERRUN 20
-#define COST_OF_CANCEL 2 /* an endgame has some hundreds */
+/* What costs the peer patience, see peer.c. */
+#define COST_OF_NO_USE 5   /* repeats a request, cancels none */
+#define COST_OF_OVERRUN 20 /* asks for more than we told it, or for what it was not told of */
+#define COST_OF_CANCEL 2   /* an endgame has some hundreds */
 
 static void give_back(struct peer *p, const struct requests_freed *freed)
 {
@@ -49,16 +49,6 @@ static void reject(struct peer *p, uint32_t piece, uint32_t begin, uint32_t leng
 
 /* ---- what it says */
 
-static bool is_allowed_fast(const struct peer *p, uint32_t piece)
-{
-	uint32_t i;
-
-	for (i = 0; i < p->up.fast_count; i++)
-		if (p->up.fast[i] == piece)
-			return true;
-	return false;
-}
-
 void peer_on_request(struct peer *p, const struct wire_head *m)
 {
 	const struct metainfo *info = swarm_info(p->swarm);
@@ -70,7 +60,7 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 		peer_liar(p, "a request for what does not exist");
 		return;
 	}
-	if (!p->up.choke.unchoked && !(have && is_allowed_fast(p, m->piece))) {
+	if (!p->up.choke.unchoked && !(have && fastset_has(p->up.fast, p->up.fast_count, m->piece))) {
 		/* Asked before our choke came there, as a rule. */
 		peer_tire(p, 1);
 		reject(p, m->piece, m->begin, m->length);
@@ -84,9 +74,6 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 		peer_tire(p, COST_OF_NO_USE);
 		break;
 	case REQUESTS_FULL:
-		peer_tire(p, COST_OF_OVERRUN);
-		reject(p, m->piece, m->begin, m->length);
-		break;
 	case REQUESTS_NOT_HAD:
 		peer_tire(p, COST_OF_OVERRUN);
 		reject(p, m->piece, m->begin, m->length);

@@ -10,6 +10,7 @@
 #include "requests.h"
 
 #include "bitfield.h"
+#include "fastset.h"
 
 #define RING_FIRST 16u
 
@@ -137,16 +138,6 @@ enum requests_cancel requests_cancel(struct requests *q, uint32_t piece, uint32_
 	return REQUESTS_CANCELLED;
 }
 
-static bool is_fast(uint32_t piece, const uint32_t *fast, uint32_t fast_count)
-{
-	uint32_t i;
-
-	for (i = 0; i < fast_count; i++)
-		if (fast[i] == piece)
-			return true;
-	return false;
-}
-
 uint32_t requests_choke(struct requests *q, const uint32_t *fast, uint32_t fast_count, struct request out[REQUESTS_MAX],
 			struct requests_freed *freed)
 {
@@ -162,7 +153,7 @@ uint32_t requests_choke(struct requests *q, const uint32_t *fast, uint32_t fast_
 		q->next_at = 0;
 	}
 	for (i = kept; i < q->count; i++) {
-		if (is_fast(at(q, i)->piece, fast, fast_count))
+		if (fastset_has(fast, fast_count, at(q, i)->piece))
 			*at(q, kept++) = *at(q, i);
 		else
 			out[dropped++] = *at(q, i);

@@ -6,7 +6,7 @@
  *	swarm_incoming.c  who connected to us
  *	swarm_disk.c      what diskproc says: pieces, verdicts, whom they ban
  *	swarm_slots.c     memory and slots that peers share, and the queue for slots
- *	swarm_upload.c    whose turn it is to be sent to, and how fast
+ *	swarm_upload.c    whose turn it is to be sent to, and the rates: --max-up, --max-down
  *	swarm_choke.c     whom we unchoke
  *	swarm_super.c     which pieces whom is told of while we super-seed
  */

@@ -1,5 +1,5 @@
 /*
- * swarm_upload.c - see swarm.h: whose turn it is to be sent to, and how fast.
+ * swarm_upload.c - see swarm.h: whose turn it is to be sent to, and the rates (--max-up, --max-down).
  *
  * Peers that have something to ask of diskproc or to send stand in one line.  At
  * the end of a turn of the loop the line is walked once: each asks for reads

@@ -169,15 +169,6 @@ size_t wire_put_allowed_fast(uint8_t *out, uint32_t piece)
 	return put_single(out, WIRE_ALLOWED_FAST, piece);
 }
 
-size_t wire_put_port(uint8_t *out, uint16_t port)
-{
-	put_be32(out, 3);
-	out[4] = WIRE_PORT;
-	out[5] = (uint8_t)(port >> 8);
-	out[6] = (uint8_t)port;
-	return 7;
-}
-
 size_t wire_put_triple(uint8_t *out, enum wire_id id, uint32_t piece, uint32_t begin, uint32_t length)
 {
 	put_be32(out, 13);

@@ -74,7 +74,6 @@ static inline bool wire_offers_fast(const struct wire_handshake *h) { return h->
 size_t wire_put_plain(uint8_t *out, enum wire_id id);                 /* 5: choke .. not interested, have all, have none */
 size_t wire_put_have(uint8_t *out, uint32_t piece);                   /* 9 */
 size_t wire_put_allowed_fast(uint8_t *out, uint32_t piece);           /* 9 */
-size_t wire_put_port(uint8_t *out, uint16_t port);                    /* 7: of our DHT node (BEP 5) */
 size_t wire_put_triple(uint8_t *out, enum wire_id id, uint32_t piece, uint32_t begin, uint32_t length); /* 17: request, cancel, reject */
 size_t wire_put_keepalive(uint8_t *out);                              /* 4 */
 size_t wire_put_bitfield_head(uint8_t *out, uint32_t bitfield_bytes); /* 5; the field follows */

@@ -241,17 +241,11 @@ static int put_bytes(struct creating *cr, const void *bytes, size_t length)
 
 static void say_result(struct download *d, const char *path)
 {
-	static const char hex[] = "0123456789abcdef";
 	const struct msg_created *m = &d->creating.answer;
 	char hash[43], size[32], piece[32];
 	struct text t;
-	size_t i;
 
-	for (i = 0; i < 20; i++) {
-		hash[2 * i] = hex[m->info_hash[i] >> 4];
-		hash[2 * i + 1] = hex[m->info_hash[i] & 15];
-	}
-	hash[40] = 0;
+	hex_text(hash, m->info_hash, sizeof m->info_hash);
 	json_begin("created", d->index);
 	json_text("file", path, strlen(path));
 	json_text("name", d->creating.name, strlen(d->creating.name));
@@ -268,7 +262,7 @@ static void say_result(struct download *d, const char *path)
 	text_add_size(&t, m->total_bytes);
 	text_init(&t, piece, sizeof piece);
 	text_add_size(&t, m->piece_length);
-	screen_note("%s: %s in %u file%s, %u piece%s of %s", d->name, size, m->files, m->files == 1 ? "" : "s", m->pieces,
+	screen_note("%s: %s in %u file%s, %u piece%s of %s", d->creating.name, size, m->files, m->files == 1 ? "" : "s", m->pieces,
 		    m->pieces == 1 ? "" : "s", piece);
 	if (d->creating.out.fd < 0) {
 		screen_note("info-hash %s", hash);

@@ -104,6 +104,7 @@ struct download {
 	enum seeding_end seeded;      /* why; GOES_ON: it was not */
 	uint64_t started_ms, moved_ms; /* moved: bytes last arrived */
 	uint64_t kill_ms;   /* FINISHING: when patience ends */
+	bool trackers_told; /* one has answered, or the user was told that one failed */
 	bool netproc_follows; /* netproc was ended because its dialer died: no fault of its own */
 };
 

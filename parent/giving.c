@@ -3,6 +3,7 @@
  */
 #include "giving.h"
 
+#include "peers.h"
 #include "text.h"
 
 #define SECOND_MS 1000u
@@ -26,8 +27,9 @@ static void json_given(const struct seeding *s)
 void giving_begin(struct download *d)
 {
 	const struct seeding_rule *r = &d->x->o->seed;
+	const char *nowhere = peers_from_nowhere(&d->m, d->x->o);
 	struct seeding s;
-	char line[160];
+	char line[200];
 	struct text t;
 
 	d->state = DOWNLOAD_SEEDING;
@@ -46,7 +48,13 @@ void giving_begin(struct download *d)
 		text_addf(&t, "%s until nothing was given for ", t.length ? "," : "");
 		text_add_duration(&t, r->idle_s);
 	}
-	screen_note("%s: seeding%s", d->name, t.length ? line : " until it is interrupted");
+	if (!t.length)
+		text_addf(&t, " until it is interrupted");
+	if (d->port)
+		text_addf(&t, "; peers can connect to port %u", d->port);
+	screen_note("%s: seeding%s", d->name, line);
+	if (nowhere)
+		screen_note("%s: nobody hears of this seed%s: %s", d->name, d->port ? " who is not told its port" : "", nowhere);
 	json_begin("seeding", d->index);
 	json_text("name", d->out.name, strlen(d->out.name));
 	json_number("seed_ratio_milli", r->ratio_milli);
@@ -81,7 +89,7 @@ void giving_tell(const struct download *d)
 	text_add_ratio(&t, seeding_ratio_milli(s.uploaded, s.bytes));
 	text_init(&t, took, sizeof took);
 	text_add_duration(&t, (d->seeded_ms - d->seeding_ms) / SECOND_MS);
-	screen_note("%s: seeded for %s, %s uploaded, ratio %s: %s", d->name, took, given, ratio, words[d->seeded]);
+	screen_note("%s: seeded for %s, %s uploaded in all, ratio %s: %s", d->name, took, given, ratio, words[d->seeded]);
 	json_begin("seeded", d->index);
 	json_word("reason", seeding_end_name(d->seeded));
 	json_number("milliseconds", d->seeded_ms - d->seeding_ms);

@@ -68,7 +68,7 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	struct download *d = download_of(self);
 	static const char *const schemes[] = { "", "http", "https", "udp", "other" };
 	const struct metainfo_url *u;
-	char host[METAINFO_MAX_HOST + 1], url[METAINFO_MAX_HOST + 32], line[LOG_TEXT_MAX];
+	char host[METAINFO_MAX_HOST + 1], url[METAINFO_MAX_HOST + 32], line[LOG_TEXT_MAX], safe[LOG_TEXT_MAX * 4];
 	struct text t;
 
 	(void)fd;
@@ -90,7 +90,8 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	json_number("next_ms", m->next_ms);
 	json_text("text", m->text, m->length);
 	json_end();
-	if (!d->x->o->verbose || d->x->o->json)
+	d->trackers_told |= m->result == 0;
+	if (d->x->o->json || (d->trackers_told && !d->x->o->verbose))
 		return 0;
 	text_init(&t, line, sizeof line);
 	text_addf(&t, "%s: ", url);
@@ -101,7 +102,13 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	if (m->length)
 		text_addf(&t, ": ");
 	text_add(&t, (const char *)m->text, m->length);
-	screen_log(d->index, ROLE_NETPROC, LOG_INFO, TOPIC_TRACKER, line, t.length);
+	if (d->x->o->verbose) {
+		screen_log(d->index, ROLE_NETPROC, LOG_INFO, TOPIC_TRACKER, line, t.length);
+	} else {
+		d->trackers_told = true;
+		screen_safe(safe, sizeof safe, line, t.length);
+		screen_warn("%s: tracker %s", d->name, safe);
+	}
 	return 0;
 }
 
@@ -205,7 +212,7 @@ static void fail_incomplete(struct download *d, uint32_t verified)
 	if (d->out.incomplete || d->out.state.record.flags & STATE_PARTIAL)
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, output_name(&d->out));
 	else
-		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get --adopt' completes it",
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing or wrong in '%s'; once it is renamed to '%s', 'bulkhead get --adopt' completes it",
 			      missing, all, d->out.name, d->out.part);
 }
 

@@ -144,17 +144,11 @@ static void announce_selection(const struct download *d)
 
 static void announce(const struct download *d)
 {
-	static const char hex[] = "0123456789abcdef";
 	const struct metainfo_header *h = d->m.h;
 	char hash[41], size[32];
 	struct text t;
-	size_t i;
 
-	for (i = 0; i < 20; i++) {
-		hash[2 * i] = hex[h->info_hash[i] >> 4];
-		hash[2 * i + 1] = hex[h->info_hash[i] & 15];
-	}
-	hash[40] = 0;
+	hex_text(hash, h->info_hash, sizeof h->info_hash);
 	json_begin("torrent", d->index);
 	json_text("name", metainfo_str(&d->m, h->name), h->name.length);
 	json_word("info_hash", hash);

@@ -51,10 +51,9 @@ void output_close(struct output *o)
 
 void output_part_name(char *out, const char *name, size_t length, const uint8_t *info_hash)
 {
-	static const char hex[] = "0123456789abcdef";
 	const size_t most = METAINFO_MAX_NAME - strlen(".part");
+	char hash[17];
 	struct text t;
-	size_t i;
 
 	text_init(&t, out, METAINFO_MAX_NAME + 1);
 	if (length > most) {
@@ -62,11 +61,8 @@ void output_part_name(char *out, const char *name, size_t length, const uint8_t 
 		while (length && ((uint8_t)name[length] & 0xc0) == 0x80)
 			length--;
 		text_add(&t, name, length);
-		text_add(&t, "~", 1);
-		for (i = 0; i < 8; i++) {
-			text_add(&t, &hex[info_hash[i] >> 4], 1);
-			text_add(&t, &hex[info_hash[i] & 15], 1);
-		}
+		hex_text(hash, info_hash, 8);
+		text_addf(&t, "~%s", hash);
 	} else {
 		text_add(&t, name, length);
 	}

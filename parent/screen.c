@@ -357,7 +357,7 @@ static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, c
 		all.interested += rows[i].interested;
 	}
 	all.ratio_milli = seeding_ratio_milli(all.uploaded, all.done);
-	all.name_length = (size_t)snprintf(name, room, "%u downloads", count);
+	all.name_length = (size_t)snprintf(name, room, "%u torrents", count);
 	return all;
 }
 

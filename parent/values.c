@@ -202,16 +202,7 @@ size_t value_next_url(const char **list, const char **url)
 
 bool value_is_utf8(const char *text)
 {
-	const uint8_t *at = (const uint8_t *)text;
-	size_t left = strlen(text), n;
-	uint32_t rune;
-
-	for (; left; at += n, left -= n) {
-		n = metainfo_utf8(at, left, &rune);
-		if (!n)
-			return false;
-	}
-	return true;
+	return metainfo_is_utf8(text, strlen(text));
 }
 
 bool value_is_name(const char *name)

@@ -46,19 +46,6 @@ static bool grow(void **array, size_t need, size_t *room, size_t bytes)
 	return true;
 }
 
-static bool is_utf8(const char *name, size_t length)
-{
-	uint32_t rune;
-	size_t i, n;
-
-	for (i = 0; i < length; i += n) {
-		n = metainfo_utf8((const uint8_t *)name + i, length - i, &rune);
-		if (!n)
-			return false;
-	}
-	return true;
-}
-
 /* The file that the walk is at. */
 static bool add_file(struct tree *t, const struct stat *st, struct fault *fault)
 {
@@ -163,7 +150,7 @@ static bool visit(struct tree *t, int dir, const struct entry *e, unsigned depth
 		t->path[t->path_length++] = '/';
 	memcpy(t->path + t->path_length, e->name, length + 1);
 	t->path_length += length;
-	if (length > METAINFO_MAX_NAME || !is_utf8(e->name, length))
+	if (length > METAINFO_MAX_NAME || !metainfo_is_utf8(e->name, length))
 		ok = fault_path(fault, CREATE_REFUSED, 0, "a name that is not UTF-8, as a torrent wants it:", t->path);
 	else
 		ok = take_entry(t, dir, e->name, e->type, depth, fault);

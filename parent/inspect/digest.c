@@ -39,15 +39,3 @@ void digest_sha256(uint8_t out[32], const void *bytes, size_t length)
 {
 	digest_run(sha256, out, bytes, length);
 }
-
-void hex_text(char *out, const uint8_t *bytes, size_t length)
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t i;
-
-	for (i = 0; i < length; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	out[2 * length] = 0;
-}

@@ -15,7 +15,4 @@ void digest_warm(void);
 void digest_sha1(uint8_t out[20], const void *bytes, size_t length);
 void digest_sha256(uint8_t out[32], const void *bytes, size_t length);
 
-/* 2 * length lower-case digits and a NUL. */
-void hex_text(char *out, const uint8_t *bytes, size_t length);
-
 #endif

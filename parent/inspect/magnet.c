@@ -8,7 +8,7 @@
  */
 #include "magnet.h"
 
-#include "digest.h"
+#include "log.h"
 
 #define MAGNET_PREFIX "magnet:"
 #define MAGNET_PARAMETERS_MAX 4096u

@@ -4,6 +4,7 @@
 #include "names.h"
 
 #include "digest.h"
+#include "log.h"
 
 #define EXTENSION_MAX 16u /* with its dot */
 #define HASH_SUFFIX 18u   /* "%~" and 16 digits */

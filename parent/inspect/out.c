@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "digest.h"
+#include "log.h"
 #include "metainfo.h"
 
 void out_init(struct out *o, int fd)

@@ -5,7 +5,6 @@
  */
 #include "show.h"
 
-#include "digest.h"
 #include "log.h"
 #include "url.h"
 

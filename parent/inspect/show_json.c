@@ -7,7 +7,7 @@
  */
 #include "show.h"
 
-#include "digest.h"
+#include "log.h"
 #include "url.h"
 
 /* "key":"text","key_hex":"..." with a comma in front; nothing when the text is absent. */

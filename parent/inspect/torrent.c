@@ -42,19 +42,6 @@ static struct text find_text(const struct bencode *dict, const char *key)
 	return (struct text){ v.string, v.length };
 }
 
-static bool is_utf8(struct text s)
-{
-	uint32_t rune;
-	size_t i, n;
-
-	for (i = 0; i < s.length; i += n) {
-		n = metainfo_utf8(s.at + i, s.length - i, &rune);
-		if (!n)
-			return false;
-	}
-	return true;
-}
-
 /* name.utf-8, when it is usable, before name: they differ where `name` is in another encoding. */
 static bool read_name(struct inspect *in, struct torrent *t, struct bencode *original)
 {
@@ -64,7 +51,7 @@ static bool read_name(struct inspect *in, struct torrent *t, struct bencode *ori
 	if (!bencode_find_type(&t->info, "name", BENCODE_STRING, original))
 		return refuse(in, INSPECT_MALFORMED, t->info.begin, "the info dictionary has no name");
 	if (bencode_find_type(&t->info, "name.utf-8", BENCODE_STRING, &v)) {
-		if (v.length && is_utf8((struct text){ v.string, v.length }))
+		if (v.length && metainfo_is_utf8(v.string, v.length))
 			*original = v;
 		else
 			warn(in, "name.utf-8 is no UTF-8 or empty: name is used");
@@ -134,7 +121,7 @@ static bool path_is_usable(const struct bencode *list)
 	bool any = false;
 
 	for (bencode_iter_init(&it, list); bencode_next(&it, NULL, &v); any = true)
-		if (v.type != BENCODE_STRING || !v.length || !is_utf8((struct text){ v.string, v.length }))
+		if (v.type != BENCODE_STRING || !v.length || !metainfo_is_utf8(v.string, v.length))
 			return false;
 	return any;
 }
@@ -331,7 +318,7 @@ static void read_texts(struct torrent *t)
 	struct bencode v;
 
 	t->comment = find_text(&t->root, "comment.utf-8");
-	if (!t->comment.at || !is_utf8(t->comment))
+	if (!t->comment.at || !metainfo_is_utf8(t->comment.at, t->comment.length))
 		t->comment = find_text(&t->root, "comment");
 	t->created_by = find_text(&t->root, "created by");
 	t->source = find_text(&t->info, "source");

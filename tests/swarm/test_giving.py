@@ -295,7 +295,7 @@ def test_the_last_line_says_how_much_was_given_for_how_long_and_why_it_ended(dat
         assert not swarm.wrong, swarm.wrong
     name = os.path.basename(os.fsdecode(data.root))
     last = r.stderr.strip().splitlines()[-1]
-    assert re.fullmatch(re.escape(name) + r": seeded for \d+s, 3\.0\d? MiB uploaded, ratio 1\.0\d*: the ratio is reached", last), r.told()
+    assert re.fullmatch(re.escape(name) + r": seeded for \d+s, 3\.0\d? MiB uploaded in all, ratio 1\.0\d*: the ratio is reached", last), r.told()
 
 
 # ---- a file that changes under a seed

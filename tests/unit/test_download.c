@@ -980,6 +980,49 @@ static void test_a_diskproc_that_dies_is_replaced_and_its_second_completion_is_n
 	assert_ptr_equal(strstr(said, ": seeding for"), strstr(strstr(said, ": seeding for"), ": seeding for"));
 }
 
+static void test_that_no_tracker_answers_is_told_once(void **state)
+{
+	struct msg_tracker_event e = { .result = 1, .length = 5, .text = "no\033.\n" };
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(begin(state), 0);
+		run_all();
+		said[0] = 0;
+		e.result = i;
+		tell(ROLE_NETPROC, MSG_TRACKER_EVENT, &e);
+		assert_true(!strstr(said, "warning: source: tracker http://:80: failed: no\\x1b.") == !i);
+		assert_null(strchr(said, '\033'));
+		said[0] = 0;
+		e.result = 1;
+		tell(ROLE_NETPROC, MSG_TRACKER_EVENT, &e);
+		assert_string_equal(said, "");
+		assert_int_equal(end(state), 0);
+	}
+	assert_int_equal(begin(state), 0);
+}
+
+static void test_a_seed_says_where_it_can_be_found(void **state)
+{
+	static const char lonely[] = "nobody hears of this seed: the torrent names no HTTP tracker, and there is no --peer";
+
+	(void)state;
+	seed_by((struct seeding_rule){ 0 });
+	assert_non_null(strstr(said, "source: seeding until it is interrupted\n"));
+	assert_null(strstr(said, lonely));
+	assert_int_equal(end_seed(state), 0);
+	assert_int_equal(begin(state), 0);
+	form.tracker.scheme = METAINFO_UDP;
+	seed_by((struct seeding_rule){ 0 });
+	assert_non_null(strstr(said, lonely));
+	d.port = 7000;
+	said[0] = 0;
+	giving_begin(&d);
+	assert_non_null(strstr(said, "seeding until it is interrupted; peers can connect to port 7000\n"));
+	assert_non_null(strstr(said, "nobody hears of this seed who is not told its port: "));
+}
+
 static void test_what_is_missing_is_counted(void **state)
 {
 	struct msg_disk_progress p = { .phase = DISK_CHECKING, .verified_pieces = 1, .verified_bytes = 16384 };
@@ -1007,7 +1050,7 @@ static void test_what_is_missing_is_counted(void **state)
 		tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &p);
 		tell(ROLE_DISKPROC, MSG_DISK_ERROR, &e);
 		assert_int_equal(d.status, STATUS_STORAGE);
-		assert_non_null(strstr(said, i == 0 ? "1 of 2 pieces are missing in 'name'; once it is renamed to 'name.part', 'bulkhead get --adopt' completes it" :
+		assert_non_null(strstr(said, i == 0 ? "1 of 2 pieces are missing or wrong in 'name'; once it is renamed to 'name.part', 'bulkhead get --adopt' completes it" :
 						      "1 of 2 pieces are missing in 'name.part'; 'bulkhead get' completes it"));
 		assert_int_equal(end_seed(state), 0);
 	}
@@ -1422,6 +1465,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_an_interrupt_before_all_is_there_is_told_by_the_status, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_a_diskproc_that_dies_is_replaced_and_its_second_completion_is_no_news, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_what_is_missing_is_counted, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_that_no_tracker_answers_is_told_once, begin, end_seed),
+		cmocka_unit_test_setup_teardown(test_a_seed_says_where_it_can_be_found, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_limits_are_divided_among_the_sources, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_peers_that_nobody_asked_about_break_the_contract, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_peers_are_shown_when_their_time_has_come, begin, end_seed),

@@ -404,6 +404,8 @@ static void test_utf8_is_read_strictly(void **state)
 		assert_int_equal(rune, rows[i].rune);
 	}
 	assert_int_equal(metainfo_utf8((const uint8_t *)"a", 0, &rune), 0);
+	assert_true(metainfo_is_utf8("", 0) && metainfo_is_utf8("a\xc3\xa4", 3) && metainfo_is_utf8("a\xff", 1));
+	assert_false(metainfo_is_utf8("a\xc3\xa4", 2) || metainfo_is_utf8("a\xff", 2));
 }
 
 int main(void)

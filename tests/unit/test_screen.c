@@ -250,7 +250,7 @@ static void test_several_are_a_seed_only_when_all_of_them_are(void **state)
 	rows[1].seeding = true;
 	all = sum_of(rows, 2, name, sizeof name);
 	assert_true(all.seeding);
-	assert_non_null(strstr(formatted(&all, 199), "2 downloads seeding up 5 B/s uploaded 100 MiB ratio 1.00 peers 6/40"));
+	assert_non_null(strstr(formatted(&all, 199), "2 torrents seeding up 5 B/s uploaded 100 MiB ratio 1.00 peers 6/40"));
 }
 
 /* Runs what is printed between begin and end with stdout in a pipe. */
