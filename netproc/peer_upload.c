@@ -21,6 +21,8 @@
 
 #define SEND_BLOCKS 16u         /* in one writev */
 #define SLOT_PATIENCE_MS 1000u  /* slots are given up after so long without a byte taken */
+#define LEAST_READS 2u          /* of one peer, while there is room at all */
+#define SHARE_OF_ROOM 4u        /* beyond them it has no more slots than one in so many of those that are left */
 
 /* Of a request that costs patience: so many such messages a second are a flood (peer.c). */
 #define COST_OF_NO_USE 5
@@ -151,22 +153,29 @@ void peer_tell_choke(struct peer *p)
 bool peer_ask_disk(struct peer *p, uint32_t window)
 {
 	struct requests_read r;
+	uint32_t room;
 
-	/* Whoever takes nothing gets no slots. */
-	while (!p->up.stalled && disk_read_room(swarm_disk(p->swarm))) {
-		if (!requests_next_read(&p->up.requests, window, &r))
+	/* Whoever takes nothing gets no slots; and many who take slowly leave some to the others. */
+	while (!p->up.stalled && (room = disk_read_room(swarm_disk(p->swarm)))) {
+		if (!requests_next_read(&p->up.requests, min_u32(window, max_u32(LEAST_READS, room / SHARE_OF_ROOM)), &r))
 			return true;
 		swarm_read(p, r.serial, r.piece, r.begin, r.length);
 	}
 	return p->up.stalled;
 }
 
+/* Whether or not anybody waited for it: it was counted against the reads that other requests of this peer wait for. */
+static void read_ended(struct peer *p)
+{
+	if (requests_count(&p->up.requests))
+		swarm_upload_turn_for(p);
+}
+
 void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot)
 {
-	if (requests_on_data(&p->up.requests, serial, slot))
-		swarm_upload_turn_for(p);
-	else
+	if (!requests_on_data(&p->up.requests, serial, slot))
 		disk_done_slot(swarm_disk(p->swarm), slot);
+	read_ended(p);
 }
 
 void peer_on_read_failed(struct peer *p, uint32_t serial)
@@ -185,6 +194,7 @@ void peer_on_read_failed(struct peer *p, uint32_t serial)
 		break;
 	}
 	give_back(p, &freed);
+	read_ended(p);
 }
 
 enum peer_sent peer_send_blocks(struct peer *p)

@@ -224,10 +224,12 @@ bool swarm_on_data(void *arg, uint32_t tag, uint32_t slot)
 	struct swarm *s = arg;
 	struct upload_read r = take_read(s, tag);
 
-	if (r.peer)
+	if (r.peer) {
 		peer_on_data(r.peer, r.serial, slot);
-	else
+	} else {
 		disk_done_slot(s->disk, slot);
+		swarm_upload_kick(s); /* others may have waited for it */
+	}
 	return true;
 }
 
@@ -237,6 +239,7 @@ bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error)
 	struct upload_read r = take_read(s, tag);
 
 	(void)error; /* the parent is told by diskproc */
+	swarm_upload_kick(s);
 	if (r.peer)
 		peer_on_read_failed(r.peer, r.serial);
 	return true;
