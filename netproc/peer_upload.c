@@ -65,20 +65,23 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 	const struct metainfo *info = swarm_info(p->swarm);
 	bool exists = m->piece < info->h->piece_count;
 	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece) && swarm_may_ask(p, m->piece);
+	bool unchoked = p->up.choke.unchoked;
 	uint32_t bytes = exists ? metainfo_piece_bytes(info, m->piece) : 0;
 
 	if (!requests_possible(m->begin, m->length, bytes)) {
 		peer_liar(p, "a request for what does not exist");
 		return;
 	}
-	if (!p->up.choke.unchoked && !(have && is_allowed_fast(p, m->piece))) {
-		/* Asked before our choke came there, as a rule. */
+	if (!unchoked && !(have && is_allowed_fast(p, m->piece) && swarm_may_give_fast(p->swarm, m->length))) {
+		/* Asked before our choke came there, as a rule; or the choked have had their share. */
 		peer_tire(p, 1);
 		reject(p, m->piece, m->begin, m->length);
 		return;
 	}
 	switch (requests_add(&p->up.requests, m->piece, m->begin, m->length, bytes, have)) {
 	case REQUESTS_TAKEN:
+		if (!unchoked)
+			swarm_count_fast(p->swarm, m->length);
 		swarm_upload_turn_for(p);
 		break;
 	case REQUESTS_DUPLICATE:

@@ -47,6 +47,7 @@ struct swarm_up {
 	struct loop_timer timer, down_timer;
 	uint32_t down_first; /* where the next round of those that are paused begins */
 	uint64_t bytes;       /* payload sent */
+	uint64_t fast_bytes;  /* asked for by the choked, and not refused */
 	struct meter meter;
 	struct upload_read read[SLOT_COUNT];
 	uint32_t free_read[SLOT_COUNT], free_reads;

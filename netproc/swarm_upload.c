@@ -15,6 +15,8 @@
 
 #define WINDOW_MOST 16u /* blocks of one peer: reads out and slots held */
 #define WINDOW_LEAST 2u
+#define FAST_BURST (UINT64_C(16) << 20) /* bytes for the choked (BEP 6), all together, */
+#define FAST_ONE_IN 8u                  /* and then one in so many that are given */
 
 void swarm_upload_init(struct swarm *s)
 {
@@ -193,6 +195,18 @@ void swarm_count_uploaded(struct peer *p, size_t payload)
 	s->up.bytes += payload;
 	if (choker_spent(&s->choker, &p->up.choke))
 		swarm_choke_soon(s);
+}
+
+/* ---- what the choked may have */
+
+bool swarm_may_give_fast(const struct swarm *s, uint32_t bytes)
+{
+	return s->up.fast_bytes + bytes <= FAST_BURST + s->up.bytes / FAST_ONE_IN;
+}
+
+void swarm_count_fast(struct swarm *s, uint32_t bytes)
+{
+	s->up.fast_bytes += bytes;
 }
 
 /* ---- reads */

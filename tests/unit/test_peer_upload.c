@@ -287,6 +287,65 @@ static void test_what_is_allowed_fast_is_told_and_given_to_the_choked(void **sta
 	end();
 }
 
+/* Without a limit, the choked could have the same pieces again and again, and the line to themselves. */
+static void test_the_choked_have_a_burst_and_then_a_share(void **state)
+{
+	const uint64_t burst = 16u << 20;
+	uint64_t got = 0;
+	struct seen m;
+	uint32_t i;
+
+	(void)state;
+	begin_with(PIECES, true, false);
+	forget_seen();
+	for (i = 0; i < 400; i++) {
+		send_triple(WIRE_REQUEST, p->up.fast[i % FASTSET_MAX], 0, PIECE_BYTES);
+		turns(2);
+		answer_all();
+		turns(2);
+		m = next_seen();
+		if (m.id == WIRE_REJECT)
+			break;
+		assert_int_equal(m.id, WIRE_PIECE);
+		got += m.length;
+		forget_seen();
+	}
+	assert_false(p->up.choke.unchoked);
+	/* What they got counts as given, too. */
+	assert_true(got >= burst && got <= burst + burst / 7);
+	f.swarm->up.bytes += 8 * PIECE_BYTES; /* to others */
+	send_triple(WIRE_REQUEST, p->up.fast[0], 0, PIECE_BYTES);
+	turns(2);
+	answer_all();
+	turns(2);
+	assert_int_equal(next_seen().id, WIRE_PIECE);
+	assert_true(alive());
+	end();
+}
+
+static void test_what_a_choking_peer_allows_and_rejects_is_not_asked_for_again(void **state)
+{
+	uint8_t piece[4];
+	uint32_t i, block;
+
+	(void)state;
+	begin_with(0, true, false);
+	send_message(WIRE_HAVE_ALL, "", 0);
+	for (i = 7; i <= 8; i++) {
+		put_be32(piece, i);
+		send_message(WIRE_ALLOWED_FAST, piece, 4);
+	}
+	turns(3);
+	assert_int_equal(count_of(WIRE_REQUEST), 2 * PIECE_BYTES / BLOCK_BYTES);
+	for (block = 0; block < PIECE_BYTES / BLOCK_BYTES; block++)
+		send_triple(WIRE_REJECT, 7, block * BLOCK_BYTES, BLOCK_BYTES);
+	turns(3);
+	assert_int_equal(count_of(WIRE_REQUEST), 0);
+	assert_int_equal(p->pick.queue_count, PIECE_BYTES / BLOCK_BYTES); /* of the other one */
+	assert_true(alive());
+	end();
+}
+
 static void test_what_a_choking_peer_allows_is_asked_for_and_nothing_else(void **state)
 {
 	uint8_t piece[4];
@@ -953,6 +1012,8 @@ int main(void)
 		cmocka_unit_test(test_a_piece_that_is_not_here_is_rejected),
 		cmocka_unit_test(test_a_choked_peer_is_rejected_if_it_knows_that_message_and_ignored_if_not),
 		cmocka_unit_test(test_what_is_allowed_fast_is_told_and_given_to_the_choked),
+		cmocka_unit_test(test_the_choked_have_a_burst_and_then_a_share),
+		cmocka_unit_test(test_what_a_choking_peer_allows_and_rejects_is_not_asked_for_again),
 		cmocka_unit_test(test_what_a_choking_peer_allows_is_asked_for_and_nothing_else),
 		cmocka_unit_test(test_a_cancelled_request_is_rejected_and_not_answered),
 		cmocka_unit_test(test_a_choke_empties_the_queue_and_rejects),
