@@ -20,6 +20,8 @@
 
 #define DIALS_MOST 40u
 #define HAVE_BATCH 512u /* HAVEs in one go to one peer */
+#define USELESS_AFTER_MS 120000u
+#define PEERS_LEAVING 16u /* that are dead, beside as many living ones as there may be, until the turn ends */
 
 /* One address being dialled. */
 struct dialing {
@@ -74,7 +76,7 @@ struct swarm {
 	struct msg_net_options options;
 	struct swarm_hooks hooks;
 	uint8_t peer_id[20];
-	struct peer **peers; /* owned array of owned peers, options.max_peers of room */
+	struct peer **peers; /* owned array of owned peers, options.max_peers + PEERS_LEAVING of room */
 	uint32_t count, dead, shaken, sending;
 	struct dialing dialing[DIALS_MOST];
 	uint32_t dials_under_way;
@@ -91,10 +93,15 @@ struct swarm {
 	bool down; /* for good */
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
+	uint64_t turned_away_ms; /* when somebody who came found no room; 0: never */
+	uint64_t network_key;    /* of swarm_incoming.c; odd */
 	uint64_t received, wasted, verified_bytes;
 	struct meter down_meter; /* of received */
 	uint32_t banned;
 };
+
+/* swarm.c: when the peer last was of use to either side. */
+uint64_t swarm_useful_ms(const struct peer *p);
 
 /* swarm_dial.c */
 
