@@ -316,7 +316,7 @@ static void test_in_one_turn_a_few_make_room(void **state)
 	assert_int_equal(f.swarm->count, MAX_PEERS * 3 / 4);
 }
 
-static void test_who_was_of_no_use_for_two_minutes_makes_room_when_somebody_was_turned_away(void **state)
+static void test_who_was_of_no_use_makes_room_for_one_who_was_turned_away(void **state)
 {
 	uint32_t i;
 
@@ -484,7 +484,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silence_makes_room_when_others_come, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_network_that_has_most_places_makes_room_for_others, begin, end),
 		cmocka_unit_test_setup_teardown(test_in_one_turn_a_few_make_room, begin, end),
-		cmocka_unit_test_setup_teardown(test_who_was_of_no_use_for_two_minutes_makes_room_when_somebody_was_turned_away, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_was_of_no_use_makes_room_for_one_who_was_turned_away, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_quarter_of_the_places_is_kept_for_those_that_we_look_for, begin, end),
 		cmocka_unit_test_setup_teardown(test_nobody_is_let_in_before_it_is_known_what_is_there_nor_after_the_end, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_sent_wrong_data_is_dropped_and_its_host_refused, begin, end),
