@@ -338,6 +338,18 @@ static void on_unchoke(struct peer *p)
 	peer_request(p);
 }
 
+/* It does not let us ask for this one after all: asked again at once, it would reject again, and so on. */
+static void forget_allowed(struct peer *p, uint32_t piece)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->allowed_count; i++)
+		if (p->allowed[i] == piece) {
+			p->allowed[i] = p->allowed[--p->allowed_count];
+			return;
+		}
+}
+
 /* A rejected request (BEP 6) is given back; one that was never made is a lie. */
 static void on_reject(struct peer *p, const struct wire_head *m)
 {
@@ -348,7 +360,9 @@ static void on_reject(struct peer *p, const struct wire_head *m)
 
 		if (r.piece == m->piece && r.block == block && m->begin % BLOCK_BYTES == 0) {
 			picker_give_back(swarm_picker(p->swarm), &p->pick, r.piece, r.block);
-			if (!p->choking) /* a choke rejects all requests (BEP 6), which says nothing about its queue */
+			if (p->choking)
+				forget_allowed(p, m->piece);
+			else /* a choke rejects all requests (BEP 6), which says nothing about its queue */
 				rate_on_lost(&p->rate);
 			swarm_kick(p->swarm);
 			/* Refusing all the time while unchoked is of no use either. */

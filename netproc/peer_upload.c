@@ -22,6 +22,8 @@
 #define SEND_BLOCKS 16u         /* in one writev */
 #define MESSAGE_BYTES (SLOT_BYTES + WIRE_PIECE_HEAD)
 #define SLOT_PATIENCE_MS 1000u  /* slots are given up after so long without a byte taken */
+#define LEAST_READS 2u          /* of one peer, while there is room at all */
+#define SHARE_OF_ROOM 4u        /* beyond them it has no more slots than one in so many of those that are left */
 
 /* What costs the peer patience, see peer.c. */
 #define COST_OF_NO_USE 5   /* repeats a request, cancels none */
@@ -54,20 +56,23 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 	const struct metainfo *info = swarm_info(p->swarm);
 	bool exists = m->piece < info->h->piece_count;
 	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece) && swarm_may_ask(p, m->piece);
+	bool unchoked = p->up.choke.unchoked;
 	uint32_t bytes = exists ? metainfo_piece_bytes(info, m->piece) : 0;
 
 	if (!requests_possible(m->begin, m->length, bytes)) {
 		peer_liar(p, "a request for what does not exist");
 		return;
 	}
-	if (!p->up.choke.unchoked && !(have && fastset_has(p->up.fast, p->up.fast_count, m->piece))) {
-		/* Asked before our choke came there, as a rule. */
+	if (!unchoked && !(have && fastset_has(p->up.fast, p->up.fast_count, m->piece) && swarm_may_give_fast(p->swarm, m->length))) {
+		/* Asked before our choke came there, as a rule; or the choked have had their share. */
 		peer_tire(p, 1);
 		reject(p, m->piece, m->begin, m->length);
 		return;
 	}
 	switch (requests_add(&p->up.requests, m->piece, m->begin, m->length, bytes, have)) {
 	case REQUESTS_TAKEN:
+		if (!unchoked)
+			swarm_count_fast(p->swarm, m->length);
 		swarm_upload_turn_for(p);
 		break;
 	case REQUESTS_DUPLICATE:
@@ -139,22 +144,29 @@ void peer_tell_choke(struct peer *p)
 bool peer_ask_disk(struct peer *p, uint32_t window)
 {
 	struct requests_read r;
+	uint32_t room;
 
-	/* Whoever takes nothing gets no slots. */
-	while (!p->up.stalled && disk_read_room(swarm_disk(p->swarm))) {
-		if (!requests_next_read(&p->up.requests, window, &r))
+	/* Whoever takes nothing gets no slots; and many who take slowly leave some to the others. */
+	while (!p->up.stalled && (room = disk_read_room(swarm_disk(p->swarm)))) {
+		if (!requests_next_read(&p->up.requests, min_u32(window, max_u32(LEAST_READS, room / SHARE_OF_ROOM)), &r))
 			return true;
 		swarm_read(p, r.serial, r.piece, r.begin, r.length);
 	}
 	return p->up.stalled;
 }
 
+/* Whether or not anybody waited for it: it was counted against the reads that other requests of this peer wait for. */
+static void read_ended(struct peer *p)
+{
+	if (requests_count(&p->up.requests))
+		swarm_upload_turn_for(p);
+}
+
 void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot)
 {
-	if (requests_on_data(&p->up.requests, serial, slot))
-		swarm_upload_turn_for(p);
-	else
+	if (!requests_on_data(&p->up.requests, serial, slot))
 		disk_done_slot(swarm_disk(p->swarm), slot);
+	read_ended(p);
 }
 
 void peer_on_read_failed(struct peer *p, uint32_t serial)
@@ -173,6 +185,7 @@ void peer_on_read_failed(struct peer *p, uint32_t serial)
 		break;
 	}
 	give_back(p, &freed);
+	read_ended(p);
 }
 
 enum peer_sent peer_send_blocks(struct peer *p)

@@ -15,7 +15,7 @@
 #define TICK_MS 250u
 #define FLUSH_BLOCKS 64u /* a full packet: each wakes diskproc, which costs more than the wait */
 #define FLUSH_US 1000u
-#define USELESS_AFTER_MS 120000u
+#define TURNED_AWAY_MS 60000u /* who was turned away may come again */
 #define FEW_PEERS 30u
 #define AT_ONCE_MS 10000u
 
@@ -149,8 +149,7 @@ static void reap(struct swarm *s)
 
 /* ---- time */
 
-/* When it last was of use to either side. */
-static uint64_t useful_ms(const struct peer *p)
+uint64_t swarm_useful_ms(const struct peer *p)
 {
 	return max_u64(p->connected_ms, max_u64(p->block_ms, p->up.took_ms));
 }
@@ -177,20 +176,24 @@ static void say_complete(struct swarm *s)
 /* Full, and others wait: the one that has been of no use for longest makes room. */
 static void replace_useless(struct swarm *s, uint64_t now)
 {
+	bool wait = s->count >= s->options.max_peers && candidates_idle(s->candidates);
+	bool strangers_wait = s->turned_away_ms && now - s->turned_away_ms < TURNED_AWAY_MS;
 	struct peer *worst = NULL;
 	uint32_t i;
 
-	if (s->held_ms || s->count < s->options.max_peers || !candidates_idle(s->candidates) || now - s->replaced_ms < 5000)
+	if (s->held_ms || (!wait && !strangers_wait) || now - s->replaced_ms < 5000)
 		return;
 	for (i = 0; i < s->count; i++) {
 		struct peer *p = s->peers[i];
-		uint64_t since = useful_ms(p);
+		uint64_t since = swarm_useful_ms(p);
 
-		if (!p->dead && now - since > USELESS_AFTER_MS && (!worst || since < useful_ms(worst)))
+		/* For strangers there may be no room though there are places: those that they have. */
+		if (!p->dead && (wait || p->incoming) && now - since > USELESS_AFTER_MS && (!worst || since < swarm_useful_ms(worst)))
 			worst = p;
 	}
 	if (worst) {
 		s->replaced_ms = now;
+		s->turned_away_ms = 0;
 		swarm_drop(worst, DROP_USELESS, "others wait, and nothing went either way for two minutes");
 	}
 }
@@ -362,7 +365,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 {
 	struct swarm *s = must_calloc(1, sizeof *s);
 	struct disk_hooks disk_hooks = swarm_disk_hooks;
-	uint64_t chance[3];
+	uint64_t chance[4];
 
 	random_bytes(chance, sizeof chance);
 	disk_hooks.arg = s;
@@ -376,7 +379,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	memcpy(s->peer_id, peer_id, sizeof s->peer_id);
 	s->bitfield_bytes = (uint32_t)bitfield_bytes(info->h->piece_count);
 	s->have = must_calloc(1, s->bitfield_bytes);
-	s->peers = must_calloc(options->max_peers, sizeof(struct peer *));
+	s->peers = must_calloc(options->max_peers + PEERS_LEAVING, sizeof(struct peer *));
 	s->candidates = candidates_new(chance[0]);
 	s->picker = picker_new(info->h->piece_count, info->h->piece_length, info->h->total_length, options->budget_bytes, chance[1]);
 	set_order(s, wanted);
@@ -384,6 +387,7 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	swarm_upload_init(s);
 	s->chokes = must_calloc(options->max_peers, sizeof(struct choker_peer *));
 	choker_init(&s->choker, chance[2]);
+	s->network_key = chance[3] | 1;
 	meter_look(&s->down_meter, 0, now_ms());
 	loop_timer_set(l, &s->tick, now_ms() + TICK_MS, on_tick, s);
 	return s;

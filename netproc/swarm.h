@@ -81,6 +81,9 @@ size_t swarm_may_receive(struct swarm *s, size_t want);
 void swarm_count_sent(struct swarm *s, size_t bytes);
 void swarm_count_received(struct swarm *s, size_t bytes);
 void swarm_count_uploaded(struct peer *p, size_t payload);
+/* Whether a choked peer may have so many bytes more of what it is allowed all the same (BEP 6); and that it is to have them. */
+bool swarm_may_give_fast(const struct swarm *s, uint32_t bytes);
+void swarm_count_fast(struct swarm *s, uint32_t bytes);
 
 /* ---- super-seeding, for peer*.c (swarm_super.c) */
 

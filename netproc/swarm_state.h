@@ -20,6 +20,8 @@
 
 #define DIALS_MOST 40u
 #define HAVE_BATCH 512u /* HAVEs in one go to one peer */
+#define USELESS_AFTER_MS 120000u
+#define PEERS_LEAVING 16u /* that are dead, beside as many living ones as there may be, until the turn ends */
 
 /* One address being dialled. */
 struct dialing {
@@ -47,6 +49,7 @@ struct swarm_up {
 	struct loop_timer timer, down_timer;
 	uint32_t down_first; /* where the next round of those that are paused begins */
 	uint64_t bytes;       /* payload sent */
+	uint64_t fast_bytes;  /* asked for by the choked, and not refused */
 	struct meter meter;
 	struct upload_read read[SLOT_COUNT];
 	uint32_t free_read[SLOT_COUNT], free_reads;
@@ -73,7 +76,7 @@ struct swarm {
 	struct msg_net_options options;
 	struct swarm_hooks hooks;
 	uint8_t peer_id[20];
-	struct peer **peers; /* owned array of owned peers, options.max_peers of room */
+	struct peer **peers; /* owned array of owned peers, options.max_peers + PEERS_LEAVING of room */
 	uint32_t count, dead, shaken, sending;
 	struct dialing dialing[DIALS_MOST];
 	uint32_t dials_under_way;
@@ -92,11 +95,16 @@ struct swarm {
 	bool down; /* for good */
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
+	uint64_t turned_away_ms; /* when somebody who came found no room; 0: never */
+	uint64_t network_key;    /* of swarm_incoming.c; odd */
 	uint64_t received, wasted, verified_bytes;
 	uint64_t missing_bytes; /* of wanted pieces, not verified */
 	struct meter down_meter; /* of received */
 	uint32_t banned;
 };
+
+/* swarm.c: when the peer last was of use to either side. */
+uint64_t swarm_useful_ms(const struct peer *p);
 
 /* swarm_dial.c */
 

@@ -15,6 +15,8 @@
 
 #define WINDOW_MOST 16u /* blocks of one peer: reads out and slots held */
 #define WINDOW_LEAST 2u
+#define FAST_BURST (UINT64_C(16) << 20) /* bytes for the choked (BEP 6), all together, */
+#define FAST_ONE_IN 8u                  /* and then one in so many that are given */
 
 void swarm_upload_init(struct swarm *s)
 {
@@ -195,6 +197,18 @@ void swarm_count_uploaded(struct peer *p, size_t payload)
 		swarm_choke_soon(s);
 }
 
+/* ---- what the choked may have */
+
+bool swarm_may_give_fast(const struct swarm *s, uint32_t bytes)
+{
+	return s->up.fast_bytes + bytes <= FAST_BURST + s->up.bytes / FAST_ONE_IN;
+}
+
+void swarm_count_fast(struct swarm *s, uint32_t bytes)
+{
+	s->up.fast_bytes += bytes;
+}
+
 /* ---- reads */
 
 void swarm_read(struct peer *p, uint32_t serial, uint32_t piece, uint32_t begin, uint32_t length)
@@ -224,10 +238,12 @@ bool swarm_on_data(void *arg, uint32_t tag, uint32_t slot)
 	struct swarm *s = arg;
 	struct upload_read r = take_read(s, tag);
 
-	if (r.peer)
+	if (r.peer) {
 		peer_on_data(r.peer, r.serial, slot);
-	else
+	} else {
 		disk_done_slot(s->disk, slot);
+		swarm_upload_kick(s); /* others may have waited for it */
+	}
 	return true;
 }
 
@@ -237,6 +253,7 @@ bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error)
 	struct upload_read r = take_read(s, tag);
 
 	(void)error; /* the parent is told by diskproc */
+	swarm_upload_kick(s);
 	if (r.peer)
 		peer_on_read_failed(r.peer, r.serial);
 	return true;

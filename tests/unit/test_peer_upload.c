@@ -287,6 +287,65 @@ static void test_what_is_allowed_fast_is_told_and_given_to_the_choked(void **sta
 	end();
 }
 
+/* Without a limit, the choked could have the same pieces again and again, and the line to themselves. */
+static void test_the_choked_have_a_burst_and_then_a_share(void **state)
+{
+	const uint64_t burst = 16u << 20;
+	uint64_t got = 0;
+	struct seen m;
+	uint32_t i;
+
+	(void)state;
+	begin_with(PIECES, true, false);
+	forget_seen();
+	for (i = 0; i < 400; i++) {
+		send_triple(WIRE_REQUEST, p->up.fast[i % FASTSET_MAX], 0, PIECE_BYTES);
+		turns(2);
+		answer_all();
+		turns(2);
+		m = next_seen();
+		if (m.id == WIRE_REJECT)
+			break;
+		assert_int_equal(m.id, WIRE_PIECE);
+		got += m.length;
+		forget_seen();
+	}
+	assert_false(p->up.choke.unchoked);
+	/* What they got counts as given, too. */
+	assert_true(got >= burst && got <= burst + burst / 7);
+	f.swarm->up.bytes += 8 * PIECE_BYTES; /* to others */
+	send_triple(WIRE_REQUEST, p->up.fast[0], 0, PIECE_BYTES);
+	turns(2);
+	answer_all();
+	turns(2);
+	assert_int_equal(next_seen().id, WIRE_PIECE);
+	assert_true(alive());
+	end();
+}
+
+static void test_what_a_choking_peer_allows_and_rejects_is_not_asked_for_again(void **state)
+{
+	uint8_t piece[4];
+	uint32_t i, block;
+
+	(void)state;
+	begin_with(0, true, false);
+	send_message(WIRE_HAVE_ALL, "", 0);
+	for (i = 7; i <= 8; i++) {
+		put_be32(piece, i);
+		send_message(WIRE_ALLOWED_FAST, piece, 4);
+	}
+	turns(3);
+	assert_int_equal(count_of(WIRE_REQUEST), 2 * PIECE_BYTES / BLOCK_BYTES);
+	for (block = 0; block < PIECE_BYTES / BLOCK_BYTES; block++)
+		send_triple(WIRE_REJECT, 7, block * BLOCK_BYTES, BLOCK_BYTES);
+	turns(3);
+	assert_int_equal(count_of(WIRE_REQUEST), 0);
+	assert_int_equal(p->pick.queue_count, PIECE_BYTES / BLOCK_BYTES); /* of the other one */
+	assert_true(alive());
+	end();
+}
+
 static void test_what_a_choking_peer_allows_is_asked_for_and_nothing_else(void **state)
 {
 	uint8_t piece[4];
@@ -486,6 +545,112 @@ static void test_a_peer_that_dies_with_reads_out_leaves_nothing_behind(void **st
 	turns(2);
 	assert_int_equal(f.uploads_busy, 0);
 	assert_int_equal(f.swarm->up.free_reads, SLOT_COUNT);
+	end();
+}
+
+static void test_reads_that_a_cancel_made_useless_make_room_for_the_next(void **state)
+{
+	uint32_t i, out, fails;
+
+	(void)state;
+	for (fails = 0; fails <= 1; fails++) {
+		begin_unchoked(true);
+		for (i = 0; i < 16; i++)
+			send_triple(WIRE_REQUEST, i, 0, BLOCK_BYTES);
+		turns(2);
+		out = f.read_count;
+		assert_int_equal(out, 16); /* the window: no more go out before these are back */
+		for (i = 0; i < 16; i++)
+			send_triple(WIRE_CANCEL, i, 0, BLOCK_BYTES);
+		for (i = 0; i < 4; i++)
+			send_triple(WIRE_REQUEST, 20 + i, 0, BLOCK_BYTES);
+		turns(2);
+		assert_int_equal(f.read_count, out);
+		while (out--)
+			fixture_answer(&f, 0, fails);
+		turns(2);
+		assert_int_equal(f.read_count, 4);
+		answer_all();
+		turns(2);
+		while (next_seen().id != WIRE_PIECE)
+			;
+		assert_int_equal(count_of(WIRE_PIECE), 3);
+		end();
+	}
+}
+
+#define CROWD 20u
+
+/* So many more peers, each of which asks for more than it may have at once and takes nothing. */
+static void come_in_a_crowd(int ends[CROWD])
+{
+	static const uint8_t want[] = { 0, 0, 0, 1, WIRE_INTERESTED };
+	uint8_t hello[68], out[WIRE_HEAD_MAX];
+	uint32_t i, k;
+
+	memcpy(hello, greeting, sizeof hello);
+	f.swarm->options.max_uploads = 64;
+	for (i = 0; i < CROWD; i++) {
+		struct peer *q = fixture_peer(&f, 2 + i, &ends[i]);
+
+		hello[67] = (uint8_t)('A' + i);
+		peer_feed(q, hello, sizeof hello);
+		peer_feed(q, want, sizeof want);
+		turns(1);
+		assert_true(q->up.choke.unchoked);
+		for (k = 0; k < 32; k++)
+			peer_feed(q, out, wire_put_triple(out, WIRE_REQUEST, k, 0, BLOCK_BYTES));
+		turns(2);
+	}
+}
+
+static void test_a_crowd_that_takes_nothing_leaves_slots_to_the_others(void **state)
+{
+	int ends[CROWD];
+	uint32_t i, out;
+
+	(void)state;
+	begin_unchoked(true);
+	come_in_a_crowd(ends);
+	out = f.read_count;
+	assert_true(out > SLOT_COUNT / 2);
+	send_triple(WIRE_REQUEST, 1, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	assert_true(f.read_count >= out + 2);
+	for (i = 0; i < CROWD; i++)
+		close(ends[i]);
+	end();
+}
+
+static void test_slots_of_the_dead_are_for_those_who_wait(void **state)
+{
+	int ends[CROWD];
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	come_in_a_crowd(ends);
+	while (disk_read_room(f.swarm->disk)) /* the rest is asked for by nobody in particular */
+		swarm_read(f.swarm->peers[1], UINT32_MAX, 0, 0, BLOCK_BYTES);
+	turns(1);
+	assert_int_equal(f.read_count, SLOT_COUNT);
+	send_triple(WIRE_REQUEST, 1, 0, BLOCK_BYTES);
+	turns(2);
+	for (i = 0; i < CROWD; i++)
+		close(ends[i]);
+	turns(2);
+	assert_true(alive());
+	assert_int_equal(f.read_count, SLOT_COUNT);
+	for (i = 0; i < SLOT_COUNT; i++) {
+		fixture_answer(&f, 0, i & 1);
+		if (i % 16 == 0)
+			loop_turn(f.loop, 0);
+	}
+	turns(2);
+	assert_int_equal(f.read_count, 1);
+	answer_all();
+	turns(2);
+	assert_int_equal(next_of(WIRE_PIECE).piece, 1);
 	end();
 }
 
@@ -867,6 +1032,8 @@ int main(void)
 		cmocka_unit_test(test_a_piece_that_is_not_here_is_rejected),
 		cmocka_unit_test(test_a_choked_peer_is_rejected_if_it_knows_that_message_and_ignored_if_not),
 		cmocka_unit_test(test_what_is_allowed_fast_is_told_and_given_to_the_choked),
+		cmocka_unit_test(test_the_choked_have_a_burst_and_then_a_share),
+		cmocka_unit_test(test_what_a_choking_peer_allows_and_rejects_is_not_asked_for_again),
 		cmocka_unit_test(test_what_a_choking_peer_allows_is_asked_for_and_nothing_else),
 		cmocka_unit_test(test_a_cancelled_request_is_rejected_and_not_answered),
 		cmocka_unit_test(test_a_choke_empties_the_queue_and_rejects),
@@ -874,6 +1041,9 @@ int main(void)
 		cmocka_unit_test(test_who_takes_nothing_gives_its_slots_up_and_goes_on_later),
 		cmocka_unit_test(test_haves_to_a_peer_that_reads_nothing_are_bounded_and_reach_it_later),
 		cmocka_unit_test(test_a_peer_that_dies_with_reads_out_leaves_nothing_behind),
+		cmocka_unit_test(test_reads_that_a_cancel_made_useless_make_room_for_the_next),
+		cmocka_unit_test(test_a_crowd_that_takes_nothing_leaves_slots_to_the_others),
+		cmocka_unit_test(test_slots_of_the_dead_are_for_those_who_wait),
 		cmocka_unit_test(test_a_peer_that_took_from_a_seed_is_no_failure),
 		cmocka_unit_test(test_a_read_that_fails_is_rejected),
 		cmocka_unit_test(test_a_block_that_cannot_be_finished_drops_the_peer),

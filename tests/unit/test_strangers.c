@@ -14,7 +14,7 @@
 
 static struct fixture f;
 static struct strangers strangers;
-static int ends[MAX_PEERS];
+static int ends[2 * MAX_PEERS];
 static uint32_t end_count;
 
 static int begin(void **state)
@@ -244,6 +244,98 @@ static void test_a_quarter_of_the_places_is_for_those_that_said_nothing_yet(void
 	assert_non_null(come(host(0x02000000, 1)));
 }
 
+static void test_silence_makes_room_when_others_come(void **state)
+{
+	struct peer *p[MAX_PEERS / 4];
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < MAX_PEERS / 4; i++) {
+		p[i] = come_from(0x01010101 + i);
+		p[i]->connected_ms -= i == 3 ? 2100 : 2000;
+	}
+	assert_non_null(come(host(0x02000000, 1)));
+	for (i = 0; i < MAX_PEERS / 4; i++)
+		assert_int_equal(p[i]->dead, i == 3);
+	fixture_turn(&f);
+	assert_int_equal(f.swarm->count, MAX_PEERS / 4);
+}
+
+/* As many as there may be, of which the i-th is at first + i * step; for long. */
+static void fill(uint32_t first, uint32_t step, uint64_t age_ms)
+{
+	uint32_t i;
+	char id[21];
+
+	for (i = 0; i < MAX_PEERS * 3 / 4; i++) {
+		struct peer *p = come_from(first + i * step);
+
+		snprintf(id, sizeof id, "-PE0000-%012u", i);
+		say_hello(id, 0x5a);
+		assert_true(p->shook);
+		p->connected_ms -= age_ms;
+	}
+}
+
+static void test_a_network_that_has_most_places_makes_room_for_others(void **state)
+{
+	struct peer *worst;
+	uint32_t i;
+
+	(void)state;
+	fill(0x01010101, 1, 10000);
+	worst = f.swarm->peers[7];
+	for (i = 0; i < f.swarm->count; i++) {
+		f.swarm->peers[i]->received_bytes = 1;
+		f.swarm->peers[i]->block_ms = loop_now(f.loop);
+	}
+	assert_null(come(host(0x05000001, 1))); /* all of them give something */
+	worst->received_bytes = 0;
+	assert_null(come(host(0x010101f0, 1))); /* of the same network */
+	assert_non_null(come(host(0x05000001, 1)));
+	assert_true(worst->dead);
+	fixture_turn(&f);
+	assert_int_equal(f.swarm->count, MAX_PEERS * 3 / 4);
+	/* Not all at once, and not one that has just come. */
+	for (i = 0; i < f.swarm->count; i++)
+		f.swarm->peers[i]->connected_ms = loop_now(f.loop);
+	assert_null(come(host(0x06000001, 1)));
+}
+
+static void test_in_one_turn_a_few_make_room(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	fill(0x01010101, 1, 10000);
+	for (i = 0; i < 14; i++) /* the places for those that say nothing yet are sixteen */
+		assert_non_null(come(host(0x05000001 + (i << 8), 1)));
+	assert_int_equal(f.swarm->dead, 14);
+	assert_int_equal(f.swarm->count, MAX_PEERS * 3 / 4 + 14);
+	fixture_turn(&f);
+	assert_int_equal(f.swarm->count, MAX_PEERS * 3 / 4);
+}
+
+static void test_who_was_of_no_use_makes_room_for_one_who_was_turned_away(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	fill(0x01010101, 256, 200000); /* each has a network of its own */
+	for (i = 0; i < 60; i++) { /* more than a tick */
+		usleep(5000);
+		fixture_turn(&f);
+	}
+	assert_int_equal(f.swarm->count, MAX_PEERS * 3 / 4); /* nobody waits */
+	assert_null(come(host(0x05000001, 1)));
+	for (i = 0; i < 400 && f.swarm->count == MAX_PEERS * 3 / 4; i++) {
+		usleep(5000);
+		fixture_turn(&f);
+	}
+	assert_int_equal(f.swarm->count, MAX_PEERS * 3 / 4 - 1);
+	assert_non_null(come(host(0x05000001, 1)));
+}
+
 static void test_a_quarter_of_the_places_is_kept_for_those_that_we_look_for(void **state)
 {
 	struct msg_net_stats stats;
@@ -389,6 +481,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silence_is_borne_for_ten_seconds, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_address_has_two_connections, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_quarter_of_the_places_is_for_those_that_said_nothing_yet, begin, end),
+		cmocka_unit_test_setup_teardown(test_silence_makes_room_when_others_come, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_network_that_has_most_places_makes_room_for_others, begin, end),
+		cmocka_unit_test_setup_teardown(test_in_one_turn_a_few_make_room, begin, end),
+		cmocka_unit_test_setup_teardown(test_who_was_of_no_use_makes_room_for_one_who_was_turned_away, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_quarter_of_the_places_is_kept_for_those_that_we_look_for, begin, end),
 		cmocka_unit_test_setup_teardown(test_nobody_is_let_in_before_it_is_known_what_is_there_nor_after_the_end, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_sent_wrong_data_is_dropped_and_its_host_refused, begin, end),
