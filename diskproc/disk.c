@@ -140,6 +140,8 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	d->store.slots = &d->slots;
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
 	check_init(&d->check, &d->m, d->options.threads);
+	report_init(&d->report, &d->m, o->report);
+	d->work.states = d->report.states;
 }
 
 void disk_release(struct disk *d)
@@ -149,6 +151,7 @@ void disk_release(struct disk *d)
 	if (d->slots.count)
 		slots_detach(&d->slots);
 	store_release(&d->store);
+	report_release(&d->report);
 	files_free(d->files);
 	work_release(&d->work);
 }
@@ -205,6 +208,11 @@ static void checked(struct disk *d)
 
 	d->progress_due = true;
 	d->sync_at_ms = now_ms() + SYNC_MS;
+	if (d->report.states) {
+		/* The files are looked at; then all is told, and SHUTDOWN follows. */
+		pool_add(d->pool, POOL_SLOW, &d->prepare.link);
+		return;
+	}
 	if (d->options.read_only && !all) {
 		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });
 		return;
@@ -267,6 +275,7 @@ static void on_done(struct disk *d, struct job *j)
 		break;
 	case JOB_PREPARE:
 		d->prepared = true;
+		d->report.due = d->report.states != NULL;
 		if (j->fault.act)
 			storage_failed(d, &j->fault);
 		break;

@@ -1,7 +1,7 @@
 /*
  * disk.h - diskproc as a whole: its stages, its two conversations, its loop.
  *
- *	STAGE_CHECK     what is there is read and hashed       disk_start()
+ *	STAGE_CHECK     what is there is read and hashed; with DISK_OPTIONS.report it ends here  disk_start()
  *	STAGE_RUN       blocks are taken                       checked()
  *	STAGE_SYNC      all verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
@@ -15,6 +15,7 @@
 
 #include "check.h"
 #include "messages.h"
+#include "report.h"
 #include "upload.h"
 
 enum stage { STAGE_CHECK, STAGE_RUN, STAGE_SYNC, STAGE_COMPLETE, STAGE_FAILED };
@@ -38,6 +39,7 @@ struct disk {
 	struct store store;
 	struct upload upload;
 	struct check check;
+	struct report report;
 	struct job prepare, sync;
 	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
 	enum stage stage;

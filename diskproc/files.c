@@ -27,6 +27,7 @@ enum {
 	ENTRY_DIRTY = 2,  /* written, or left by an earlier run, and not synced */
 	ENTRY_ABSENT = 4, /* was looked for and is not there */
 	ENTRY_DEVICE2 = 8, /* of the inode: it is on the other device */
+	ENTRY_UNREADABLE = 16, /* report: reading it failed */
 };
 
 struct entry {
@@ -49,7 +50,7 @@ struct files {
 	const struct metainfo *m;
 	struct place place;
 	int single;
-	bool existing, read_only;
+	bool existing, read_only, report;
 	struct fault broken; /* the single file is not what it must be */
 	pthread_mutex_t lock;
 	struct entry *entries;  /* one for each file */
@@ -85,6 +86,7 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	f->single = o->single;
 	f->existing = o->existing || o->read_only;
 	f->read_only = o->read_only;
+	f->report = o->report;
 	f->newest = f->oldest = NONE;
 	f->dirs_dirty = o->existing && !o->read_only;
 	f->handle_count = min_u32(max_u32(o->max_open, o->threads + OTHER_HOLDERS), FILES_MAX_OPEN);
@@ -316,6 +318,9 @@ int files_get(struct files *f, uint32_t file, enum files_want want, struct fault
 			e->slot = (uint16_t)(i + 1);
 		}
 	}
+	/* What is there instead is told by files_states(). */
+	if (fd < 0 && f->report)
+		fault->act = 0;
 	pthread_mutex_unlock(&f->lock);
 	return fd;
 }
@@ -392,6 +397,51 @@ int files_audit(struct files *f, struct fault *fault)
 		files_put(f, i);
 	}
 	return 0;
+}
+
+bool files_tolerate(struct files *f, uint32_t file)
+{
+	if (!f->report)
+		return false;
+	pthread_mutex_lock(&f->lock);
+	f->entries[file].state |= ENTRY_UNREADABLE;
+	pthread_mutex_unlock(&f->lock);
+	return true;
+}
+
+/* As it is now, by the descriptor or by why there is none. */
+static enum file_state state_of(struct files *f, uint32_t file)
+{
+	uint64_t length = metainfo_files(f->m)[file].length;
+	struct fault fault = f->broken;
+	enum file_state state = FILE_THERE;
+	struct stat st;
+	int fd;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->single < 0)
+		fd = open_file(f, file, FILES_READ, &fault);
+	else
+		fd = fault.act ? -1 : f->single;
+	if (fd < 0)
+		state = !fault.act || fault.error == ENOENT ? FILE_MISSING : fault.act == DISK_ACT_FOREIGN ? FILE_FOREIGN : FILE_UNREADABLE;
+	else if (fd_stat(fd, &st) < 0 || f->entries[file].state & ENTRY_UNREADABLE)
+		state = FILE_UNREADABLE;
+	else if ((uint64_t)st.st_size != length)
+		state = (uint64_t)st.st_size < length ? FILE_SHORT : FILE_LONG;
+	if (fd >= 0 && f->single < 0)
+		close(fd);
+	pthread_mutex_unlock(&f->lock);
+	return state;
+}
+
+void files_states(struct files *f, uint8_t *states)
+{
+	const struct metainfo_file *row = metainfo_files(f->m);
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count; i++)
+		states[i] = (uint8_t)(layout_on_disk(&row[i]) ? state_of(f, i) : FILE_THERE);
 }
 
 static int sync_dirs(struct files *f, struct fault *fault)

@@ -23,6 +23,7 @@ struct files_options {
 	int single;       /* the one file, or -1; owned by files from now on */
 	bool existing;    /* files may be there from an earlier run */
 	bool read_only;
+	bool report;      /* with read_only: what cannot be had counts as not there, and files_states() tells */
 	uint32_t max_open;
 	uint32_t threads; /* workers of the fast lane */
 	int also_device;  /* a descriptor whose device files may be on too, or -1 */
@@ -54,6 +55,13 @@ void files_put(struct files *f, uint32_t file);
 int files_make_empty(struct files *f, struct fault *fault) MUST_CHECK;
 /* Read-only: whether each file is there with its exact length.  Slow lane. */
 int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
+/*
+ * With `report`: reading a file failed.  True: it counts as not there from now
+ * on, and files_states() tells; false: it is a fault.
+ */
+bool files_tolerate(struct files *f, uint32_t file) MUST_CHECK;
+/* With `report`, after all was read: the enum file_state of each file.  Slow lane. */
+void files_states(struct files *f, uint8_t *states);
 /* fdatasync of each file written since the last sync, and of directories when files were made.  Slow lane. */
 int files_sync(struct files *f, struct fault *fault) MUST_CHECK;
 

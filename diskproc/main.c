@@ -40,6 +40,7 @@ static struct files_options options_of(struct compartment *c)
 		.single = c->fds[SETUP_FILE] >= 0 ? compartment_take(c, SETUP_FILE) : -1,
 		.existing = c->disk.check_existing,
 		.read_only = c->disk.read_only,
+		.report = c->disk.report && c->disk.read_only,
 		.max_open = c->disk.max_open_files,
 		.threads = max_u32(1, min_u32(c->disk.threads, POOL_MAX_THREADS)),
 		.also_device = c->fds[SETUP_SPILL],

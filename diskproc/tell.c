@@ -75,6 +75,7 @@ void tell_parent(struct disk *d, uint64_t now)
 			d->progress_due = channel_push(d->control, MSG_DISK_PROGRESS, &progress) < 0;
 		d->progress_at_ms = now + PROGRESS_MS;
 	}
+	report_tell(&d->report, &d->m, d->store.have, d->control);
 	if (d->complete_due)
 		d->complete_due = channel_push(d->control, MSG_DISK_COMPLETE, &complete) < 0;
 }

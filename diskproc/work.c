@@ -178,7 +178,10 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 			reader_check(w, worker, j);
 			break;
 		case JOB_PREPARE:
-			(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_make_empty(w->files, &j->fault));
+			if (w->states)
+				files_states(w->files, w->states);
+			else
+				(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_make_empty(w->files, &j->fault));
 			break;
 		case JOB_SYNC:
 			(void)!files_sync(w->files, &j->fault);

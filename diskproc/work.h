@@ -22,7 +22,7 @@ enum job_kind {
 	JOB_SPILL,   /* write blocks to the spill file */
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
-	JOB_PREPARE, /* make empty files; read-only: check the sizes of all */
+	JOB_PREPARE, /* make empty files; read-only: check the sizes of all, or tell how they stand */
 	JOB_SYNC,
 	JOB_READ,    /* read a part of a verified piece from the files */
 };
@@ -59,6 +59,7 @@ struct work {
 	struct files *files;
 	int spill_fd;
 	bool read_only;
+	uint8_t *states; /* PREPARE fills it with the enum file_state of each file; NULL: as below.  Borrowed */
 	uint8_t sum_key[16];
 	EVP_MD *sha1;
 	bool lanes; /* sha1_lanes() works here */

@@ -116,6 +116,8 @@ struct msg_disk_options {
 	uint32_t check_existing; /* 1: NAME.part was there before (or FINAL: a finished file): verify it first */
 	uint32_t read_only;      /* 1: nothing is written: verify what is there and report */
 	uint32_t max_open_files; /* descriptors that diskproc may hold for files */
+	uint32_t report;         /* 1, with read_only: what is wrong is no error; CHECKED_BITS and FILE_STATES tell all of it */
+	uint32_t spare;
 };
 
 struct msg_dialer_options {
@@ -287,6 +289,27 @@ enum disk_act {
 	DISK_ACT_FOREIGN,
 	DISK_ACT_SAME, /* two files of the torrent are one on this file system, which folds their names */
 	DISK_ACTS
+};
+
+/* Both after the check, when DISK_OPTIONS.report asks for it; each in order, and complete when the last piece and file are told. */
+struct msg_checked_bits { /* which pieces are good */
+	uint32_t first_piece; /* a multiple of 8 */
+	uint32_t pieces;      /* 1..16384 */
+	uint8_t bits[2048];
+};
+struct msg_file_states {
+	uint32_t first_file;
+	uint32_t files;       /* 1..2048 */
+	uint8_t state[2048];  /* enum file_state */
+};
+enum file_state {
+	FILE_THERE,      /* with its length; also of what is no file on disk (padding) */
+	FILE_MISSING,
+	FILE_SHORT,
+	FILE_LONG,
+	FILE_FOREIGN,    /* something else is there under its name: a directory, a link, a device */
+	FILE_UNREADABLE, /* it cannot be opened, or not read to its end */
+	FILE_STATES
 };
 
 /* ---- parent -> netproc ---- */
@@ -479,7 +502,9 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(ACCUSE, accuse, 1, 0)                                \
 	X(CREATE_OPTIONS, create_options, 1, 0)                \
 	X(CREATE_PROGRESS, create_progress, 1, 0)              \
-	X(CREATED, created, 1, 0)
+	X(CREATED, created, 1, 0)                              \
+	X(CHECKED_BITS, checked_bits, 1, 0)                    \
+	X(FILE_STATES, file_states, 1, 0)
 
 enum message_type {
 	MSG_NONE = 0,

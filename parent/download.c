@@ -64,6 +64,7 @@ void download_close(struct download *d)
 	output_close(&d->out);
 	peer_table_close(&d->peers);
 	creating_close(&d->creating);
+	checking_close(&d->checking);
 	download_close_fd(&d->input);
 	download_close_fd(&d->form);
 	download_close_fd(&d->text);
@@ -384,7 +385,7 @@ bool download_row(const struct download *d, struct screen_row *row)
 	*row = (struct screen_row){
 		.name = metainfo_str(&d->m, d->m.h->name),
 		.name_length = d->m.h->name.length,
-		.checking = d->disk.phase == DISK_CHECKING,
+		.checking = d->disk.phase == DISK_CHECKING || d->checking.active,
 		.syncing = d->disk.phase == DISK_SYNCING,
 		.seeding = d->state == DOWNLOAD_SEEDING,
 		.detail = d->x->o->verbose > 0,

@@ -16,6 +16,7 @@
 #ifndef PARENT_DOWNLOAD_H
 #define PARENT_DOWNLOAD_H
 
+#include "checking.h"
 #include "child.h"
 #include "creating.h"
 #include "options.h"
@@ -79,6 +80,7 @@ struct download {
 	uint32_t ids[ROLE_COUNT]; /* as root: uid and gid of each role */
 	uint32_t disk_gid;  /* as root: diskproc's group, when it is not the id; 0: it is */
 	int mount;          /* as root: the directory with its owner mapped; owned; -1 */
+	struct checking checking; /* of the command check, until it repairs */
 	struct creating creating; /* of the command create, which has no other compartment */
 	struct child child[ROLE_COUNT];
 	struct edge edge[EDGES];

@@ -149,7 +149,7 @@ static uint32_t needs(const struct download *d, enum role role)
 	case ROLE_NETPROC:
 		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0);
 	case ROLE_DISKPROC:
-		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0);
+		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 && !d->checking.active ? BIT(SETUP_SPILL) : 0);
 		return n | (d->disk_only ? 0 : BIT(SETUP_DISK) | BIT(SETUP_SLOTS));
 	default:
 		return 0;
@@ -236,8 +236,9 @@ static void send_disk_options(struct download *d, struct child *c)
 		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
 		.threads = o->threads,
 		.check_existing = d->out.existed || d->out.finished,
-		.read_only = d->out.finished,
+		.read_only = d->out.finished || d->checking.active,
 		.max_open_files = DISK_OPEN_FILES,
+		.report = d->checking.active,
 	};
 
 	child_send(c, MSG_DISK_OPTIONS, &m);

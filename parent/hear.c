@@ -120,7 +120,7 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	d->disk = *m;
 	/* What is there was checked, and it is not all. */
 	nowhere = peers_from_nowhere(&d->m, d->x->o);
-	if (nowhere && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->m.h->piece_count)
+	if (nowhere && !d->checking.active && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->m.h->piece_count)
 		download_fail(d, STATUS_FAILED, "nobody to download from: %s", nowhere);
 	return 0;
 }
@@ -205,14 +205,26 @@ static int on_disk_error(void *self, const void *message, int fd)
 		fail_incomplete(d, m->other);
 	else if (gives)
 		download_fail(d, STATUS_STORAGE, "cannot seed it: %s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
-	else if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
+	else if (!d->checking.active && d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
-	else if (d->out.finished)
+	else if (!d->checking.active && d->out.finished)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and is not this download: %s '%s%s%s': %s", d->out.name, acts[m->act], root,
 			      one ? "/" : "", path, why);
 	else
 		download_fail(d, STATUS_STORAGE, "%s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
 	return 0;
+}
+
+static int on_checked_bits(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return checking_on_bits(download_of(self), message);
+}
+
+static int on_file_states(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return checking_on_states(download_of(self), message);
 }
 
 /* No port: a failure when the user asked for one, unless the download runs already. */
@@ -357,6 +369,8 @@ static const struct permit diskproc_permits[] = {
 	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
 	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
 	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },
+	{ MSG_CHECKED_BITS, CHILD_WORKING, on_checked_bits },
+	{ MSG_FILE_STATES, CHILD_WORKING, on_file_states },
 };
 static const struct {
 	const struct permit *table;

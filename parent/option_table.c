@@ -300,21 +300,26 @@ static bool take_webseed(struct parse *p, const struct option_row *row, const ch
 
 #define MEMBER(m) .at = offsetof(struct options, m), .bytes = sizeof((struct options *)0)->m
 
-#define ALL (COMMAND_GET | COMMAND_SEED | COMMAND_SHOW | COMMAND_CREATE)
-#define WORK (COMMAND_GET | COMMAND_SEED | COMMAND_CREATE)
-#define SWARM (COMMAND_GET | COMMAND_SEED)
+#define CHECK (COMMAND_CHECK | COMMAND_REPAIR)
+#define ALL (COMMAND_GET | COMMAND_SEED | COMMAND_SHOW | COMMAND_CREATE | CHECK)
+#define WORK (COMMAND_GET | COMMAND_SEED | COMMAND_CREATE | CHECK)
+#define SWARM (COMMAND_GET | COMMAND_SEED | COMMAND_REPAIR)
 #define CREATE COMMAND_CREATE
 
 /* clang-format off */
 const struct option_row option_rows[] = {
 	{ .help = "where to" },
-	{ "dir", 'd', SWARM, "DIR", take_path, MEMBER(dir),
+	{ "dir", 'd', SWARM | CHECK, "DIR", take_path, MEMBER(dir),
 	  .help = "directory of the download (default: the current one)" },
 	{ "state-dir", 0, SWARM, "DIR", take_path, MEMBER(state_dir),
 	  .help = "directory for the records of what was begun\n"
 		  "(default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)" },
 	{ "adopt", 0, SWARM, NULL, take_flag, MEMBER(adopt),
 	  .help = "take over a NAME.part of which there is no record; it is verified first" },
+
+	{ .help = "check" },
+	{ "repair", 0, CHECK, NULL, take_flag, MEMBER(repair),
+	  .help = "download what is bad or missing, as get does: options of get may follow" },
 
 	{ .help = "create" },
 	{ "output", 'o', CREATE, "FILE", take_path, MEMBER(output),
@@ -358,7 +363,7 @@ const struct option_row option_rows[] = {
 	  .help = "announce to no tracker" },
 	{ "ca-file", 0, SWARM, "FILE", take_path, MEMBER(ca_file),
 	  .help = "certificate authorities for https (default: those of the system)" },
-	{ "anonymous", 0, WORK, NULL, take_flag, MEMBER(anonymous),
+	{ "anonymous", 0, SWARM | CREATE, NULL, take_flag, MEMBER(anonymous),
 	  .help = "name no client to peers and trackers (create: in the torrent, nor a date)" },
 
 	{ .help = "giving back (seed goes on until one of these, or the user, ends it; get goes on only with one of them)" },
@@ -385,7 +390,7 @@ const struct option_row option_rows[] = {
 	{ "timeout", 0, SWARM, "SECONDS", take_seconds, MEMBER(timeout_s), .least = 0, .most = 31536000,
 	  .help = "give up with status 5 when nothing arrives for so long (default: 0, never)" },
 	{ "threads", 0, WORK, "N", take_number, MEMBER(threads), .least = 1, .most = POOL_MAX_THREADS,
-	  .help = "hashing threads (default: one for each CPU, at most 4; create: 16)" },
+	  .help = "hashing threads (default: one for each CPU, at most 4; check, create: 16)" },
 	{ "max-torrent-size", 0, ALL, "SIZE", take_size, MEMBER(max_torrent_bytes), .initially = 96u << 20, .least = 1024, .most = METAINFO_MAX_BYTES,
 	  .help = "refuse a larger .torrent (default: 96M)" },
 	{ "max-files", 0, ALL, "N", take_number, MEMBER(max_files), .initially = 200000, .least = 1, .most = METAINFO_MAX_FILES,
@@ -399,7 +404,7 @@ const struct option_row option_rows[] = {
 	{ "verbose", 'v', ALL, NULL, take_verbose,
 	  .help = "print what happens; twice for more" },
 	{ "json", 0, ALL, NULL, take_flag, MEMBER(json),
-	  .help = "JSON: one document (show), one line for each event (get, seed, create)" },
+	  .help = "JSON: one document (show), one line for each event (all others)" },
 	{ "no-progress", 0, WORK, NULL, take_flag, MEMBER(progress), .initially = true,
 	  .help = "no progress line" },
 

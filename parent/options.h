@@ -18,7 +18,7 @@
 /* Options --tracker and --web-seed. */
 #define OPTIONS_MAX_URLS 128u
 
-enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16, COMMAND_CREATE = 32 };
+enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16, COMMAND_CREATE = 32, COMMAND_CHECK = 64 };
 
 /* Exit statuses; bulkhead(1) documents them. */
 enum exit_status {
@@ -40,6 +40,7 @@ struct options {
 	const char *dir;      /* of argv or constant */
 	const char *state_dir; /* of argv; NULL: the usual one */
 	bool adopt;
+	bool repair; /* check */
 	const char *ca_file;  /* NULL: none was named */
 	struct net_addr peers[OPTIONS_MAX_PEERS];
 	uint32_t peer_count;

@@ -313,6 +313,12 @@ int state_claim_finished(struct state *s, int fd, char *error, size_t room)
 	return claim_as(s, fd, known, STATE_FINISHED, error, room);
 }
 
+int state_reopen(struct state *s)
+{
+	s->record.flags &= ~STATE_FINISHED;
+	return write_slot(s) < 0 || fsync(s->fd) < 0 ? -1 : 0;
+}
+
 int state_end(struct state *s, uint64_t uploaded, uint64_t downloaded, bool finished)
 {
 	struct state_record *r = &s->record;

@@ -84,6 +84,9 @@ int state_claim(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
  */
 int state_claim_finished(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
 
+/* Behind the lock, after state_claim_finished(): it is to become NAME.part again, and that is recorded and synced.  0, or -1 with errno. */
+int state_reopen(struct state *s) MUST_CHECK;
+
 /*
  * The end of a run, behind the lock: adds to the totals; synced unless the
  * download is finished.  0, or -1 with errno; without a record 0.

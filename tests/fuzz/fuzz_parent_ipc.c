@@ -17,6 +17,7 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #define stream_put checked_put
 #include "../../parent/screen.c"
 #undef stream_put
+#include "../../parent/checking.c"
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
 #include "../../parent/deaths.c"
@@ -167,6 +168,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	d.seeds = data[3] >> 3 & 1;
 	if (data[3] >> 4 & 1)
 		peer_table_open(&d.peers, 3);
+	if (data[3] >> 5 & 1)
+		checking_begin(&d);
 	memcpy(d.out.name, "name", 5);
 	memcpy(d.out.part, "name.part", 10);
 	c = &d.child[ROLE_INSPECT + data[0] % (ROLE_COUNT - ROLE_INSPECT)];

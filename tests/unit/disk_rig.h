@@ -21,6 +21,7 @@
 #include "../../diskproc/layout.c"
 #include "../../diskproc/place.c"
 #include "../../diskproc/reader.c"
+#include "../../diskproc/report.c"
 #include "../../diskproc/run.c"
 #include "../../diskproc/siphash.c"
 #include "../../diskproc/spill.c"

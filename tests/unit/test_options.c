@@ -72,6 +72,15 @@ static void test_a_word_that_is_no_command_is_a_source(void **state)
 	assert_int_equal(o.source_count, 2);
 	accepts(&o, "./seed");
 	assert_int_equal(o.command, COMMAND_GET);
+	accepts(&o, "check a.torrent b.torrent --threads 3");
+	assert_int_equal(o.command, COMMAND_CHECK);
+	assert_false(o.repair);
+	accepts(&o, "check --repair --peer 192.0.2.1:80 a.torrent");
+	assert_int_equal(o.command, COMMAND_CHECK);
+	assert_true(o.repair);
+	refuses("check --peer 192.0.2.1:80 a.torrent", "--peer is not an option of check");
+	refuses("check --repair --name x a.torrent", "--name is not an option of check --repair");
+	refuses("get --repair a.torrent", "--repair is not an option of get");
 	refuses("seed", "no SOURCE");
 	refuses("audit", "unknown command 'audit'");
 	refuses("help", "see bulkhead --help");
