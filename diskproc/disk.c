@@ -101,6 +101,7 @@ static int on_shutdown(void *self, const void *message, int fd)
 	(void)fd;
 	d->stopping = true;
 	d->store.hold = true;
+	store_give_up(&d->store);
 	d->stop_at_ms = now_ms() + m->grace_ms;
 	atomic_store(&d->work.stop, true);
 	return 0;
@@ -136,6 +137,7 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	if (o->existing || o->read_only)
 		reader_init(&d->work);
 	store_init(&d->store, &d->m, d->options.budget_bytes, &d->work, d->pool, spill_fd);
+	d->store.stall.wanted = d->options.wait_space;
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
@@ -201,6 +203,22 @@ static uint64_t missing_bytes(const struct disk *d)
 	return n;
 }
 
+/*
+ * Whether what is missing finds room.  What the files take beyond what is
+ * verified will be written over: bad pieces, and space that was reserved.
+ */
+static bool has_room(const struct disk *d)
+{
+	uint64_t missing = missing_bytes(d), space = files_space(d->files), taken, good;
+
+	/* Then this is found out by the attempt. */
+	if (missing <= space || d->store.stall.wanted || d->options.allocate == ALLOCATE_FULL)
+		return true;
+	taken = files_blocks(d->files);
+	good = layout_disk_bytes(&d->m, 0, d->m.h->total_length) - missing;
+	return taken > good && missing - min_u64(missing, taken - good) <= space;
+}
+
 /* What is there is known. */
 static void checked(struct disk *d)
 {
@@ -217,7 +235,7 @@ static void checked(struct disk *d)
 		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });
 		return;
 	}
-	if (!all && missing_bytes(d) > files_space(d->files)) {
+	if (!all && !has_room(d)) {
 		storage_failed(d, &(struct fault){ .act = DISK_ACT_SPACE, .error = ENOSPC, .file = UINT32_MAX });
 		return;
 	}
@@ -253,6 +271,7 @@ static void sync_done(struct disk *d)
 static void start_sync(struct disk *d)
 {
 	d->syncing = true;
+	d->sync.last = d->stage == STAGE_SYNC;
 	d->sync.fault = (struct fault){ 0 };
 	d->store.unsynced_bytes = 0;
 	pool_add(d->pool, POOL_SLOW, &d->sync.link);
@@ -274,6 +293,11 @@ static void on_done(struct disk *d, struct job *j)
 			checked(d);
 		break;
 	case JOB_PREPARE:
+		if (stall_takes(&d->store.stall, j, now_ms()))
+			break;
+		if (files_not_reserved(d->files))
+			log_line(LOG_WARN, TOPIC_DISK, "this file system cannot reserve space (%s): files take it as they are written",
+				 strerror(files_not_reserved(d->files)));
 		d->prepared = true;
 		d->report.due = d->report.states != NULL;
 		if (j->fault.act)

@@ -51,6 +51,8 @@ struct files {
 	struct place place;
 	int single;
 	bool existing, read_only, report;
+	uint32_t allocate;
+	int not_reserved; /* errno of the file system that cannot */
 	struct fault broken; /* the single file is not what it must be */
 	pthread_mutex_t lock;
 	struct entry *entries;  /* one for each file */
@@ -62,6 +64,12 @@ struct files {
 	bool dirs_dirty; /* names were made, or left by an earlier run, and not synced */
 };
 
+/* Whether a file that is so large is to be set to its length: with ALLOCATE_NONE it reaches that by being written. */
+static bool wants_size(const struct files *f, uint64_t size, uint64_t length)
+{
+	return size > length || (size < length && f->allocate != ALLOCATE_NONE);
+}
+
 /* The one file: taken as it is, with its length set. */
 static void accept_single(struct files *f)
 {
@@ -72,7 +80,7 @@ static void accept_single(struct files *f)
 		f->broken.file = 0;
 		return;
 	}
-	if (!f->read_only && (uint64_t)st.st_size != length && ftruncate(f->single, (off_t)length) < 0)
+	if (!f->read_only && wants_size(f, (uint64_t)st.st_size, length) && ftruncate(f->single, (off_t)length) < 0)
 		f->broken = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 	f->entries[0].state = ENTRY_KNOWN | ENTRY_DIRTY;
 }
@@ -87,6 +95,7 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	f->existing = o->existing || o->read_only;
 	f->read_only = o->read_only;
 	f->report = o->report;
+	f->allocate = o->allocate;
 	f->newest = f->oldest = NONE;
 	f->dirs_dirty = o->existing && !o->read_only;
 	f->handle_count = min_u32(max_u32(o->max_open, o->threads + OTHER_HOLDERS), FILES_MAX_OPEN);
@@ -96,7 +105,7 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 		f->bucket_mask = 2 * f->bucket_mask + 1;
 	f->buckets = must_calloc((size_t)f->bucket_mask + 1, sizeof *f->buckets);
 	f->handles = must_calloc(f->handle_count, sizeof *f->handles);
-	if (place_init(&f->place, o->single >= 0 ? o->single : o->root) < 0)
+	if (place_init(&f->place, o->single >= 0 ? o->single : o->root, o->file_mode) < 0)
 		bug("fstat of the root: errno %d", errno);
 	if (o->also_device >= 0 && fd_stat(o->also_device, &st) == 0)
 		f->place.device2 = st.st_dev;
@@ -235,12 +244,12 @@ static int accept_file(struct files *f, uint32_t file, int fd, bool made, struct
 	if (!(e->state & ENTRY_KNOWN) && own_inode(f, file, &st, fault) < 0)
 		return -1;
 	size = (uint64_t)st.st_size;
-	if (e->state & ENTRY_KNOWN && size != length) {
+	if (e->state & ENTRY_KNOWN && wants_size(f, size, length)) {
 		/* Somebody else changed it while we worked. */
 		*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = ESTALE };
 		return -1;
 	}
-	if (size != length && ftruncate(fd, (off_t)length) < 0) {
+	if (wants_size(f, size, length) && ftruncate(fd, (off_t)length) < 0) {
 		*fault = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 		return -1;
 	}
@@ -356,7 +365,25 @@ void files_put(struct files *f, uint32_t file)
 		bug("file %u is not held", file);
 }
 
-int files_make_empty(struct files *f, struct fault *fault)
+/* The space of one file.  Mode 0: what is there stays, and nothing is written.  Where the file system cannot, it is as if it had not been asked. */
+static int reserve(struct files *f, uint32_t file, int fd, struct fault *fault)
+{
+	int r;
+
+	do
+		r = fallocate(fd, 0, 0, (off_t)metainfo_files(f->m)[file].length);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return 0;
+	if (errno == EOPNOTSUPP || errno == ENOSYS) {
+		f->not_reserved = errno;
+		return 0;
+	}
+	*fault = (struct fault){ .act = DISK_ACT_SPACE, .error = errno, .file = file };
+	return -1;
+}
+
+int files_prepare(struct files *f, struct fault *fault)
 {
 	const struct metainfo_file *row = metainfo_files(f->m);
 	uint32_t i;
@@ -365,13 +392,25 @@ int files_make_empty(struct files *f, struct fault *fault)
 	if (fault->act)
 		return -1;
 	for (i = 0; i < f->m->h->file_count; i++) {
-		if (row[i].length || !layout_on_disk(&row[i]))
+		bool full = row[i].length && f->allocate == ALLOCATE_FULL && !f->not_reserved;
+		int fd, r;
+
+		if (!layout_on_disk(&row[i]) || (row[i].length && !full))
 			continue;
-		if (files_get(f, i, FILES_WRITE, fault) < 0)
+		fd = files_get(f, i, FILES_WRITE, fault);
+		if (fd < 0)
 			return -1;
+		r = full ? reserve(f, i, fd, fault) : 0;
 		files_put(f, i);
+		if (r < 0)
+			return -1;
 	}
 	return 0;
+}
+
+int files_not_reserved(const struct files *f)
+{
+	return f->not_reserved;
 }
 
 int files_audit(struct files *f, struct fault *fault)
@@ -388,8 +427,9 @@ int files_audit(struct files *f, struct fault *fault)
 		fd = files_get(f, i, FILES_READ, fault);
 		if (fd < 0 && fault->act)
 			return -1;
-		if (fd < 0 || fd_stat(fd, &st) < 0 || (uint64_t)st.st_size != row[i].length) {
-			*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = fd < 0 ? ENOENT : EINVAL, .file = i };
+		/* No name any more: somebody has removed it. */
+		if (fd < 0 || fd_stat(fd, &st) < 0 || (uint64_t)st.st_size != row[i].length || (!f->read_only && !st.st_nlink)) {
+			*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = !f->read_only ? ESTALE : fd < 0 ? ENOENT : EINVAL, .file = i };
 			if (fd >= 0)
 				files_put(f, i);
 			return -1;
@@ -511,4 +551,23 @@ uint64_t files_space(const struct files *f)
 	if (fstatfs(f->place.root, &s) < 0 || !s.f_blocks)
 		return UINT64_MAX;
 	return (uint64_t)s.f_bavail * (uint64_t)s.f_frsize;
+}
+
+uint64_t files_blocks(struct files *f)
+{
+	struct fault ignored;
+	uint64_t bytes = 0;
+	struct stat st;
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count; i++) {
+		int fd = layout_on_disk(&metainfo_files(f->m)[i]) ? files_get(f, i, FILES_READ, &ignored) : -1;
+
+		if (fd < 0)
+			continue;
+		if (fd_stat(fd, &st) == 0)
+			bytes += (uint64_t)st.st_blocks * 512;
+		files_put(f, i);
+	}
+	return bytes;
 }

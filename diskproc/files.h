@@ -3,7 +3,8 @@
  *
  * Called by the workers, many at a time, and by the loop; one lock over the
  * table.  A file is
- * made (exclusively) by the first write, with its exact length and holes.  What
+ * made (exclusively) by the first write, with its exact length and holes, unless
+ * it is to grow or to have its space (enum disk_allocate).  What
  * was there before is accepted only when it was said that it may be, is a
  * regular file on our device and has one name.  Nothing here writes a byte of
  * payload.
@@ -24,6 +25,8 @@ struct files_options {
 	bool existing;    /* files may be there from an earlier run */
 	bool read_only;
 	bool report;      /* with read_only: what cannot be had counts as not there, and files_states() tells */
+	uint32_t allocate; /* enum disk_allocate; 0: sparse */
+	uint32_t file_mode; /* of what is made; 0: the usual one */
 	uint32_t max_open;
 	uint32_t threads; /* workers of the fast lane */
 	int also_device;  /* a descriptor whose device files may be on too, or -1 */
@@ -51,9 +54,9 @@ void files_wrote(struct files *f, uint32_t file);
 /* Waits for nobody. */
 void files_put(struct files *f, uint32_t file);
 
-/* Makes the empty files, and the directories above them.  Slow lane. */
-int files_make_empty(struct files *f, struct fault *fault) MUST_CHECK;
-/* Read-only: whether each file is there with its exact length.  Slow lane. */
+/* Makes the empty files, and the directories above them; with ALLOCATE_FULL all files, with their space.  Slow lane. */
+int files_prepare(struct files *f, struct fault *fault) MUST_CHECK;
+/* Whether each file is there with its exact length; otherwise DISK_ACT_FOREIGN, with ESTALE for one that was written here.  Slow lane. */
 int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
 /*
  * With `report`: reading a file failed.  True: it counts as not there from now
@@ -64,6 +67,12 @@ bool files_tolerate(struct files *f, uint32_t file) MUST_CHECK;
 void files_states(struct files *f, uint8_t *states);
 /* fdatasync of each file written since the last sync, and of directories when files were made.  Slow lane. */
 int files_sync(struct files *f, struct fault *fault) MUST_CHECK;
+
+/* After files_prepare(): 0, or the errno with which the file system would not reserve space. */
+int files_not_reserved(const struct files *f);
+
+/* Bytes that the files take on the file system by now.  Opens each: for the loop only where all depends on it. */
+uint64_t files_blocks(struct files *f);
 
 /* Bytes free for us on the file system; UINT64_MAX when it does not say. */
 uint64_t files_space(const struct files *f);

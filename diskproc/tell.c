@@ -41,6 +41,8 @@ void tell_netproc(struct disk *d)
 
 static uint32_t phase_of(const struct disk *d)
 {
+	if (d->stage == STAGE_RUN && d->store.stall.count)
+		return DISK_WAITING;
 	switch (d->stage) {
 	case STAGE_CHECK:
 		return DISK_CHECKING;

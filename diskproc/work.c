@@ -161,7 +161,11 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 
 		switch (j->kind) {
 		case JOB_VERIFY:
-			count += verify(w, j, verified + count);
+		case JOB_WRITE:
+			if (j->kind == JOB_WRITE)
+				verified[count++] = j;
+			else
+				count += verify(w, j, verified + count);
 			if (count > POOL_BATCH_JOBS) { /* no room for another group */
 				writer_write(w, verified, count);
 				count = 0;
@@ -181,10 +185,11 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 			if (w->states)
 				files_states(w->files, w->states);
 			else
-				(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_make_empty(w->files, &j->fault));
+				(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_prepare(w->files, &j->fault));
 			break;
 		case JOB_SYNC:
-			(void)!files_sync(w->files, &j->fault);
+			if (files_sync(w->files, &j->fault) == 0 && j->last)
+				(void)!files_audit(w->files, &j->fault);
 			break;
 		case JOB_READ:
 			fetch_read(w, j);

@@ -22,8 +22,9 @@ enum job_kind {
 	JOB_SPILL,   /* write blocks to the spill file */
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
-	JOB_PREPARE, /* make empty files; read-only: check the sizes of all, or tell how they stand */
+	JOB_PREPARE, /* make what has to be there before it is written; read-only: check the sizes of all, or tell how they stand */
 	JOB_SYNC,
+	JOB_WRITE,   /* VERIFY again, when only the writing of a good piece has failed */
 	JOB_READ,    /* read a part of a verified piece from the files */
 };
 
@@ -45,6 +46,8 @@ struct job {
 	uint32_t region;
 	uint32_t pieces;      /* CHECK: how many */
 	bool want_sums;
+	bool last;            /* SYNC: all was written; whether it is there still is looked at, too */
+	bool stalled;         /* stall.h: it waits, or is tried again */
 	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order of the payload. */
 	struct job *others;
 	/* The answer. */

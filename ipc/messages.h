@@ -117,7 +117,14 @@ struct msg_disk_options {
 	uint32_t read_only;      /* 1: nothing is written: verify what is there and report */
 	uint32_t max_open_files; /* descriptors that diskproc may hold for files */
 	uint32_t report;         /* 1, with read_only: what is wrong is no error; CHECKED_BITS and FILE_STATES tell all of it */
-	uint32_t spare;
+	uint32_t allocate;       /* enum disk_allocate */
+	uint32_t file_mode;      /* of files that are made, less the umask; directories can be searched by whoever may read */
+	uint32_t wait_space;     /* 1: where there is no room it waits, and tries again */
+};
+enum disk_allocate {
+	ALLOCATE_SPARSE = 1, /* a file has its length from the first byte on, and takes space as it is written */
+	ALLOCATE_NONE = 2,   /* it grows as it is written */
+	ALLOCATE_FULL = 3,   /* all files have their space from the beginning */
 };
 
 struct msg_dialer_options {
@@ -267,7 +274,7 @@ struct msg_disk_progress { /* at most 10 a second */
 	uint32_t phase;           /* enum disk_phase */
 	uint32_t spare;
 };
-enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4 };
+enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4, DISK_WAITING = 5 }; /* waiting: for space */
 struct msg_disk_complete { /* every piece verified, everything synced */
 	uint64_t verified_bytes;
 };
@@ -437,6 +444,22 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	uint64_t caps;       /* effective | permitted | inheritable | ambient */
 };
 
+/* ---- parent <-> hook, which starts the program of --on-complete ---- */
+struct msg_hook_name { /* p->h, before HOOK_SEAL; once for each download */
+	uint32_t index;     /* of the SOURCE */
+	uint32_t length;    /* of name: 1 to 255 */
+	uint64_t bytes;     /* of the torrent */
+	uint8_t info_hash[20];
+	uint8_t spare[4];
+	uint8_t name[256];  /* a safe component, NUL-padded */
+};
+struct msg_hook_seal { uint32_t spare; }; /* p->h: the parent's walls go up, no more names */
+struct msg_hook_run { uint32_t index; };  /* p->h: it is complete; once for each */
+struct msg_hook_done {                    /* h->p: the program has ended */
+	uint32_t index;
+	int32_t status; /* of its exit; 256 and the number of the signal that ended it; -1: it could not be started */
+};
+
 /*
  * The list.  X(NAME, struct, batch, fd): batch is the largest count in a packet,
  * fd 1 when each packet carries exactly one descriptor (then batch is 1).
@@ -504,7 +527,11 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(CREATE_PROGRESS, create_progress, 1, 0)              \
 	X(CREATED, created, 1, 0)                              \
 	X(CHECKED_BITS, checked_bits, 1, 0)                    \
-	X(FILE_STATES, file_states, 1, 0)
+	X(FILE_STATES, file_states, 1, 0)                      \
+	X(HOOK_NAME, hook_name, 1, 0)                          \
+	X(HOOK_SEAL, hook_seal, 1, 0)                          \
+	X(HOOK_RUN, hook_run, 1, 0)                            \
+	X(HOOK_DONE, hook_done, 1, 0)
 
 enum message_type {
 	MSG_NONE = 0,

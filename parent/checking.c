@@ -81,8 +81,8 @@ static struct standing standing_of(const struct download *d, uint32_t file, cons
 static const char *word_of(const struct standing *s)
 {
 	static const char *const words[FILE_STATES] = {
-		[FILE_THERE] = "ok",	     [FILE_MISSING] = "missing",	[FILE_SHORT] = "short",
-		[FILE_LONG] = "long",	     [FILE_FOREIGN] = "foreign", [FILE_UNREADABLE] = "unreadable",
+		[FILE_THERE] = "ok",  [FILE_MISSING] = "missing", [FILE_SHORT] = "short",
+		[FILE_LONG] = "long", [FILE_FOREIGN] = "foreign", [FILE_UNREADABLE] = "unreadable",
 	};
 
 	if (s->state == FILE_THERE && s->bad)
@@ -153,8 +153,8 @@ static bool tell_all(const struct download *d)
 	}
 	free(blind);
 	all = files == good_files && good == h->piece_count;
-	screen_note("%s: %u of %u file%s and %u of %u piece%s are good", d->name, good_files, files, files == 1 ? "" : "s", good, h->piece_count,
-		    h->piece_count == 1 ? "" : "s");
+	screen_note("%s: %u of %u file%s and %u of %u piece%s are good", d->name, good_files, files, files == 1 ? "" : "s", good,
+		    h->piece_count, h->piece_count == 1 ? "" : "s");
 	json_begin("checked", d->index);
 	json_text("name", d->out.name, strlen(d->out.name));
 	json_bool("ok", all);
@@ -230,8 +230,8 @@ int checking_on_bits(struct download *d, const struct msg_checked_bits *m)
 	struct checking *c = &d->checking;
 	uint32_t left = d->m.h->piece_count - c->next_piece;
 
-	if (!c->active || m->first_piece != c->next_piece ||
-	    m->pieces != min_u32(8 * sizeof m->bits, left) || !m->pieces || bitfield_has_spare(m->bits, m->pieces))
+	if (!c->active || m->first_piece != c->next_piece || m->pieces != min_u32(8 * sizeof m->bits, left) || !m->pieces ||
+	    bitfield_has_spare(m->bits, m->pieces))
 		return -1;
 	memcpy(c->good + m->first_piece / 8, m->bits, bitfield_bytes(m->pieces));
 	c->next_piece += m->pieces;

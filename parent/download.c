@@ -164,6 +164,7 @@ void download_complete(struct download *d)
 		text_init(&t, took, sizeof took);
 		text_add_duration(&t, (d->x->now_ms - d->started_ms) / SECOND_MS);
 		screen_note("%s: complete after %s", d->name, took);
+		hook_run(&d->x->hook, d->index);
 	}
 	json_begin("complete", d->index);
 	json_word("directory", d->x->o->dir);
@@ -333,7 +334,7 @@ uint64_t download_timers(struct download *d)
 	uint64_t now = d->x->now_ms, next = UINT64_MAX, idle_ms = (uint64_t)d->x->o->timeout_s * SECOND_MS;
 	size_t i;
 
-	if (d->state == DOWNLOAD_RUNNING && idle_ms) {
+	if (d->state == DOWNLOAD_RUNNING && idle_ms && d->disk.phase != DISK_WAITING) {
 		if (now - d->moved_ms >= idle_ms)
 			download_fail(d, STATUS_NO_PROGRESS, "nothing has arrived for %u seconds", d->x->o->timeout_s);
 		else

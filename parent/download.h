@@ -19,6 +19,7 @@
 #include "checking.h"
 #include "child.h"
 #include "creating.h"
+#include "hook.h"
 #include "options.h"
 #include "output.h"
 #include "peer_table.h"
@@ -55,6 +56,7 @@ struct edge {
 struct context {
 	const struct options *o;
 	struct launcher launcher;
+	struct hook hook; /* with --on-complete */
 	int dir;        /* the output directory; -1 for show */
 	int states;     /* the state directory, until the walls are up; -1 */
 	int ca;         /* certificate authorities; -1 */

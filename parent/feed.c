@@ -239,6 +239,9 @@ static void send_disk_options(struct download *d, struct child *c)
 		.read_only = d->out.finished || d->checking.active,
 		.max_open_files = DISK_OPEN_FILES,
 		.report = d->checking.active,
+		.allocate = o->allocate,
+		.file_mode = o->mode,
+		.wait_space = o->wait_space,
 	};
 
 	child_send(c, MSG_DISK_OPTIONS, &m);

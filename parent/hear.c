@@ -105,6 +105,19 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	return 0;
 }
 
+/* It waits for space, or has found some: time without is nobody's fault. */
+static void tell_waiting(struct download *d, bool waits)
+{
+	d->moved_ms = d->x->now_ms;
+	if (waits)
+		screen_warn("%s: waiting for space in '%s'", d->name, output_name(&d->out));
+	else
+		screen_note("%s: there is space again", d->name);
+	json_begin("space", d->index);
+	json_bool("waiting", waits);
+	json_end();
+}
+
 static int on_disk_progress(void *self, const void *message, int fd)
 {
 	const struct msg_disk_progress *m = message;
@@ -112,11 +125,13 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	const char *nowhere;
 
 	(void)fd;
-	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->m.h->total_length ||
+	if (m->phase < DISK_CHECKING || m->phase > DISK_WAITING || m->verified_bytes > d->m.h->total_length ||
 	    m->verified_pieces > d->m.h->piece_count)
 		return -1;
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;
+	if ((m->phase == DISK_WAITING) != (d->disk.phase == DISK_WAITING))
+		tell_waiting(d, m->phase == DISK_WAITING);
 	d->disk = *m;
 	/* What is there was checked, and it is not all. */
 	nowhere = peers_from_nowhere(&d->m, d->x->o);
@@ -155,7 +170,9 @@ static const char *reason_of(const struct download *d, const struct msg_disk_err
 
 	switch (m->act) {
 	case DISK_ACT_FOREIGN:
-		return m->error == EMLINK ? "it has a second name (hard link)" : "it is no plain file of this download";
+		return m->error == EMLINK ? "it has a second name (hard link)" :
+		       m->error == ESTALE ? "somebody has changed or removed it meanwhile" :
+					    "it is no plain file of this download";
 	case DISK_ACT_SAME:
 		path_of(d, m->other, other, sizeof other);
 		snprintf(out, room, "the file system takes it for the same file as '%s/%s'", root, other);

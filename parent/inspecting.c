@@ -164,7 +164,7 @@ static void prepare(struct download *d)
 	const struct options *o = d->x->o;
 	const struct output_options options = {
 		.dir = d->x->dir, .dir_name = o->dir, .states = d->x->states, .give = d->x->root, .adopt = o->adopt || o->repair,
-		.any_size = o->repair, .seeds = o->seed.wanted,
+		.any_size = o->repair, .mode = o->mode, .seeds = o->seed.wanted,
 	};
 	const char *wrong;
 	char error[1000];
@@ -207,6 +207,7 @@ static void prepare(struct download *d)
 	d->disk_only = d->checking.active || (d->out.finished && !d->seeds) || d->m.h->total_length == 0;
 	if ((!d->disk_only || o->repair) && (o->verbose || o->json))
 		peer_table_open(&d->peers, max_u32(1, o->max_peers / o->source_count));
+	hook_name(&d->x->hook, d->index, d->out.name, strlen(d->out.name), d->m.h->info_hash, d->m.h->total_length);
 	d->state = DOWNLOAD_PREPARED;
 	announce(d);
 }

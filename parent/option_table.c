@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "metainfo.h"
@@ -181,6 +183,43 @@ static bool take_name(struct parse *p, const struct option_row *row, const char 
 	return true;
 }
 
+static bool take_allocate(struct parse *p, const struct option_row *row, const char *value)
+{
+	static const char *const words[] = { [ALLOCATE_SPARSE] = "sparse", [ALLOCATE_NONE] = "none", [ALLOCATE_FULL] = "full" };
+	uint32_t i;
+
+	for (i = ALLOCATE_SPARSE; i < ARRAY_LEN(words); i++)
+		if (!strcmp(value, words[i])) {
+			p->o->allocate = i;
+			return true;
+		}
+	return refuse_value(p, row, value, "none, sparse or full");
+}
+
+static bool take_program(struct parse *p, const struct option_row *row, const char *value)
+{
+	char *path = p->o->on_complete;
+	struct stat st;
+
+	if (realpath(value, path) && stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+		return true;
+	return refuse_value(p, row, value, "a program: a file that can be executed");
+}
+
+/* Octal, as chmod has it; whom the files belong to must be able to go on with them. */
+static bool take_mode(struct parse *p, const struct option_row *row, const char *value)
+{
+	size_t n = strlen(value), i;
+	uint32_t mode = 0;
+
+	for (i = 0; i < n && n <= 4 && value[i] >= '0' && value[i] <= '7'; i++)
+		mode = mode << 3 | (uint32_t)(value[i] - '0');
+	if (n < 3 || i < n || mode & ~FILE_MODES || (mode & 0600) != 0600)
+		return refuse_value(p, row, value, "a mode from 600 to 666 without execute bits, such as 640");
+	p->o->mode = mode;
+	return true;
+}
+
 static bool take_piece_length(struct parse *p, const struct option_row *row, const char *value)
 {
 	uint64_t v;
@@ -303,6 +342,7 @@ static bool take_webseed(struct parse *p, const struct option_row *row, const ch
 #define CHECK (COMMAND_CHECK | COMMAND_REPAIR)
 #define ALL (COMMAND_GET | COMMAND_SEED | COMMAND_SHOW | COMMAND_CREATE | CHECK)
 #define WORK (COMMAND_GET | COMMAND_SEED | COMMAND_CREATE | CHECK)
+#define FETCH (COMMAND_GET | COMMAND_REPAIR)
 #define SWARM (COMMAND_GET | COMMAND_SEED | COMMAND_REPAIR)
 #define CREATE COMMAND_CREATE
 
@@ -316,6 +356,16 @@ const struct option_row option_rows[] = {
 		  "(default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)" },
 	{ "adopt", 0, SWARM, NULL, take_flag, MEMBER(adopt),
 	  .help = "take over a NAME.part of which there is no record; it is verified first" },
+	{ "allocate", 0, FETCH, "HOW", take_allocate, MEMBER(allocate), .initially = ALLOCATE_SPARSE,
+	  .help = "none: files grow; sparse: they take space as they are written; full: at the\n"
+		  "beginning (default: sparse)" },
+	{ "wait-space", 0, FETCH, NULL, take_flag, MEMBER(wait_space),
+	  .help = "when the disk is full, wait for space and go on" },
+	{ "mode", 0, FETCH, "OCTAL", take_mode,
+	  .help = "of the files, such as 640 (default: 644, less the umask)" },
+
+	{ "on-complete", 0, FETCH, "PROGRAM", take_program,
+	  .help = "run this program, without a shell, with the path of each download that is complete" },
 
 	{ .help = "check" },
 	{ "repair", 0, CHECK, NULL, take_flag, MEMBER(repair),

@@ -8,6 +8,8 @@
 #ifndef PARENT_OPTIONS_H
 #define PARENT_OPTIONS_H
 
+#include <limits.h>
+
 #include "compartment.h"
 #include "messages.h"
 #include "seeding.h"
@@ -41,6 +43,10 @@ struct options {
 	const char *state_dir; /* of argv; NULL: the usual one */
 	bool adopt;
 	bool repair; /* check */
+	uint32_t allocate;    /* enum disk_allocate */
+	uint32_t mode;        /* of files, whatever the umask; 0: the usual one, less the umask */
+	bool wait_space;
+	char on_complete[PATH_MAX]; /* absolute path of a program; empty: none */
 	const char *ca_file;  /* NULL: none was named */
 	struct net_addr peers[OPTIONS_MAX_PEERS];
 	uint32_t peer_count;

@@ -128,13 +128,14 @@ static void unmake(const struct output *o, const char *temporary)
 static int make_part(struct output *o, const struct output_options *options, const char *safe_dir, const uint8_t *info_hash, char *error,
 		     size_t room)
 {
+	mode_t mode = options->mode ? options->mode : FILE_MODE;
 	char temporary[OUTPUT_TEMPORARY_NAME];
 	struct stat st;
 
 	output_temporary_name(temporary);
 	if (o->single) {
-		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	} else if (mkdirat(o->dir, temporary, 0755) == 0) {
+		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	} else if (mkdirat(o->dir, temporary, dir_mode(mode)) == 0) {
 		o->root = openat(o->dir, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (o->root < 0)
 			unmake(o, temporary);
@@ -195,9 +196,9 @@ static int check_part(struct output *o, const struct output_options *options, co
 
 	if (check_root(o, o->part, error, room) < 0)
 		return -1;
-	/* Ours is empty for a moment and then as long as it will be. */
-	if (o->single && !options->any_size && (fstat(o->root, &st) < 0 || (st.st_size && (uint64_t)st.st_size != h->total_length)))
-		return refuse(error, room, "'%s' is there already, and is of another size than this download", o->part);
+	/* A shorter one grows, or was left by a run that let it grow. */
+	if (o->single && !options->any_size && (fstat(o->root, &st) < 0 || (uint64_t)st.st_size > h->total_length))
+		return refuse(error, room, "'%s' is there already, and is longer than this download", o->part);
 	if (state_find(&o->state, options->states, h->info_hash, o->dir, error, room) < 0)
 		return -1;
 	if (!state_knows(&o->state, o->root)) {

@@ -21,6 +21,7 @@ struct output_options {
 	bool give;            /* what is made is given to the owner of the directory (started as root) */
 	bool adopt;           /* a NAME.part without a record is taken over */
 	bool any_size;        /* one file: also a NAME.part of another size than it will have */
+	uint32_t mode;        /* of files that are made, directories accordingly; 0: the usual one */
 	bool seeds;           /* it is given when it is complete: its totals are kept */
 };
 

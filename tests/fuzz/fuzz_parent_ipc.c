@@ -25,6 +25,7 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #include "../../parent/giving.c"
 #include "../../parent/starting.c"
 #include "../../parent/hear.c"
+#include "../../parent/hook.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/newfile.c"
 #include "../../parent/outer.c"
@@ -147,7 +148,7 @@ static size_t send_packet_of(int fd, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct options o = { .command = COMMAND_GET, .dir = ".", .source_count = 1, .trackers = true, .verbose = 2 };
-	struct context x = { .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .now_ms = 1000 };
+	struct context x = { .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .hook = { .channel = { .fd = -1 } }, .now_ms = 1000 };
 	struct download d;
 	struct child *c;
 	int ends[2];

@@ -25,6 +25,7 @@
 #include "../../diskproc/run.c"
 #include "../../diskproc/siphash.c"
 #include "../../diskproc/spill.c"
+#include "../../diskproc/stall.c"
 #include "../../diskproc/store.c"
 #include "../../diskproc/tell.c"
 #include "../../diskproc/upload.c"

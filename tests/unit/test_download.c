@@ -28,6 +28,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/starting.c"
 #include "../../parent/feed.c"
 #include "../../parent/hear.c"
+#include "../../parent/hook.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/newfile.c"
 #include "../../parent/outer.c"
@@ -297,7 +298,7 @@ static int begin(void **state)
 	(void)state;
 	memset(said, 0, sizeof said);
 	asked_count = 0;
-	x = (struct context){ .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .now_ms = 1000000 };
+	x = (struct context){ .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .hook = { .channel = { .fd = -1 } }, .now_ms = 1000000 };
 	download_init(&d, &x, 0, "source", -1);
 	memcpy(form.text, "name", 5);
 	form.h = (struct metainfo_header){ .flags = METAINFO_SINGLE, .total_length = 30000, .piece_length = 16384, .piece_count = 2, .file_count = 1,

@@ -136,7 +136,7 @@ static void test_empty_files_are_made_and_padding_and_symlinks_are_not(void **st
 	struct stat st;
 
 	use(b, false, false, 10);
-	assert_int_equal(files_make_empty(b->files, &b->fault), 0);
+	assert_int_equal(files_prepare(b->files, &b->fault), 0);
 	assert_int_equal(fstatat(b->root, "empty/dir/nothing", &st, AT_SYMLINK_NOFOLLOW), 0);
 	assert_int_equal(st.st_size, 0);
 	assert_int_equal(fstatat(b->root, ".pad", &st, AT_SYMLINK_NOFOLLOW), -1);
@@ -250,7 +250,7 @@ static void test_two_files_that_are_one_are_found_when_the_second_is_made(void *
 	assert_int_equal(st.st_size, 100);
 	files_put(b->files, 0);
 	files_put(b->files, 1);
-	assert_int_equal(files_make_empty(b->files, &b->fault), -1);
+	assert_int_equal(files_prepare(b->files, &b->fault), -1);
 	assert_same(b, 4, 3);
 	folding = false;
 }
@@ -472,7 +472,7 @@ static void test_single_file_with_two_names_is_refused(void **state)
 	f = files_new(&m, &o);
 	assert_int_equal(files_get(f, 0, FILES_WRITE, &b->fault), -1);
 	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
-	assert_int_equal(files_make_empty(f, &b->fault), -1);
+	assert_int_equal(files_prepare(f, &b->fault), -1);
 	files_free(f);
 	close(o.single);
 	fixture_form_free(&m);

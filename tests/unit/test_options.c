@@ -81,6 +81,16 @@ static void test_a_word_that_is_no_command_is_a_source(void **state)
 	refuses("check --peer 192.0.2.1:80 a.torrent", "--peer is not an option of check");
 	refuses("check --repair --name x a.torrent", "--name is not an option of check --repair");
 	refuses("get --repair a.torrent", "--repair is not an option of get");
+	accepts(&o, "get --allocate full --mode 640 --wait-space --on-complete /bin/sh a.torrent");
+	assert_int_equal(o.allocate, ALLOCATE_FULL);
+	assert_int_equal(o.mode, 0640);
+	assert_true(o.wait_space && o.on_complete[0] == '/');
+	accepts(&o, "a.torrent");
+	assert_int_equal(o.allocate, ALLOCATE_SPARSE);
+	refuses("--allocate some a.torrent", "none, sparse or full");
+	refuses("--mode 744 a.torrent", "without execute bits");
+	refuses("--on-complete /etc a.torrent", "a file that can be executed");
+	refuses("seed --mode 640 a.torrent", "--mode is not an option of seed");
 	refuses("seed", "no SOURCE");
 	refuses("audit", "unknown command 'audit'");
 	refuses("help", "see bulkhead --help");
