@@ -22,7 +22,9 @@
 #define RESULTS_PER_TURN 256u
 #define FREED_FLUSH 64u            /* a quarter of the slots: netproc never runs dry */
 #define ROOM_FOR_RESULT (32u << 10) /* 128 BLAME and a verdict, or a verdict for each piece of a group */
+/* How much may be lost to a power cut, and must then be fetched again: half a minute, or so much. */
 #define SYNC_MS 30000u
+#define SYNC_BYTES (1ull << 30)
 #define IN(s) (1u << (s))
 
 static int on_block(void *self, const void *message, int fd)
@@ -119,8 +121,13 @@ void disk_init(struct disk *d, struct channel *control, const struct msg_disk_op
 	d->options = *o;
 	d->options.threads = max_u32(1, min_u32(o->threads, POOL_MAX_THREADS));
 	d->net.fd = d->next_net = d->next_slots = -1;
+	d->merge.kind = JOB_MERGE;
 	d->prepare.kind = JOB_PREPARE;
 	d->sync.kind = JOB_SYNC;
+	d->recollect.kind = JOB_RECALL;
+	/* One at a time: a batch comes back as a whole, and nobody is to wait for a sync. */
+	d->merge.link.bytes = d->prepare.link.bytes = d->sync.link.bytes = d->recollect.link.bytes = POOL_BATCH_BYTES;
+	d->record.fd = -1;
 	work_init(&d->work);
 }
 
@@ -129,19 +136,26 @@ void disk_make_threads(struct disk *d)
 	d->pool = pool_new(d->options.threads, work_run, work_warm, &d->work);
 }
 
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, const struct slots *upload)
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
+	       const struct slots *upload)
 {
 	d->m = *m;
 	d->files = files_new(&d->m, o);
+	d->merging = o->parts >= 0 && o->existing && !o->read_only;
 	work_open(&d->work, &d->m, d->files, spill_fd, o->read_only);
 	if (o->existing || o->read_only)
 		reader_init(&d->work);
-	store_init(&d->store, &d->m, d->options.budget_bytes, &d->work, d->pool, spill_fd);
+	store_init(&d->store, &d->m, o->wanted, d->options.budget_bytes, &d->work, d->pool, spill_fd);
 	d->store.stall.wanted = d->options.wait_space;
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
 	check_init(&d->check, &d->m, d->options.threads);
+	record_init(&d->record, record_fd, &d->m, d->work.sha1);
+	recall_init(&d->recall, &d->record, &d->m, d->options.check_existing != CHECK_NOTHING && d->options.check_existing != CHECK_ALL);
+	d->work.record = record_fd < 0 ? NULL : &d->record;
+	d->work.recall = &d->recall;
+	d->work.doubtful = d->recall.doubtful;
 	report_init(&d->report, &d->m, o->report);
 	d->work.states = d->report.states;
 }
@@ -155,6 +169,8 @@ void disk_release(struct disk *d)
 	store_release(&d->store);
 	report_release(&d->report);
 	files_free(d->files);
+	recall_release(&d->recall);
+	record_release(&d->record);
 	work_release(&d->work);
 }
 
@@ -191,15 +207,17 @@ static void storage_failed(struct disk *d, const struct fault *f)
 	log_line(LOG_DETAIL, TOPIC_DISK, "storage failed: act %u, errno %d, file %u", f->act, f->error, f->file);
 }
 
-/* Bytes still to be written. */
+/* Bytes still to be written into files. */
 static uint64_t missing_bytes(const struct disk *d)
 {
+	const struct wanted *w = d->store.wanted;
 	uint64_t n = 0;
 	uint32_t i;
 
 	for (i = 0; i < d->m.h->piece_count; i++)
 		if (!bitfield_get(d->store.have, i))
-			n += layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
+			n += w->level ? layout_wanted_of_piece(&d->m, w, i)
+				      : layout_disk_bytes(&d->m, layout_piece_begin(&d->m, i), metainfo_piece_bytes(&d->m, i));
 	return n;
 }
 
@@ -219,12 +237,41 @@ static bool has_room(const struct disk *d)
 	return taken > good && missing - min_u64(missing, taken - good) <= space;
 }
 
+/* Syncs what was written, and records what is verified by now: what comes during it is the next one's. */
+static void start_sync(struct disk *d)
+{
+	d->syncing = true;
+	d->sync.fault = (struct fault){ 0 };
+	d->sync.last = d->stage == STAGE_SYNC;
+	/* A check that was cut short has found less than there is: better than nothing, if it has found anything. */
+	d->sync.keep = d->work.record && d->recall.done && !d->spoilt && (d->looked || d->check.checked_bytes);
+	/* Of a download that goes on, pieces will be on disk that no record has. */
+	d->sync.clean = d->looked && (d->stopping || d->stage == STAGE_SYNC || d->options.read_only);
+	if (d->sync.keep)
+		memcpy(record_have(&d->record), d->store.have, bitfield_bytes(d->m.h->piece_count));
+	d->record_due = false;
+	d->store.unsynced_bytes = 0;
+	pool_add(d->pool, POOL_SLOW, &d->sync.link);
+}
+
+/* It costs no more than a longer start of the next run. */
+static void record_failed(struct disk *d, int error)
+{
+	d->record_due = true;
+	if (!d->record_warned)
+		log_line(LOG_WARN, TOPIC_DISK, "cannot write the record of what is verified: %s; it is tried again", strerror(error));
+	d->record_warned = true;
+}
+
 /* What is there is known. */
 static void checked(struct disk *d)
 {
-	bool all = d->store.verified_pieces == d->m.h->piece_count;
+	bool all = store_is_complete(&d->store);
 
+	d->looked = true;
+	/* At once: the next one would count what has come meanwhile. */
 	d->progress_due = true;
+	d->progress_at_ms = 0;
 	d->sync_at_ms = now_ms() + SYNC_MS;
 	if (d->report.states) {
 		/* The files are looked at; then all is told, and SHUTDOWN follows. */
@@ -232,7 +279,7 @@ static void checked(struct disk *d)
 		return;
 	}
 	if (d->options.read_only && !all) {
-		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.verified_pieces });
+		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.wanted_verified });
 		return;
 	}
 	if (!all && !has_room(d)) {
@@ -241,40 +288,77 @@ static void checked(struct disk *d)
 	}
 	d->stage = STAGE_RUN;
 	pool_add(d->pool, POOL_SLOW, &d->prepare.link);
+	/* So that the next one need not read it all again; behind the other, which must not wait for a disk. */
+	if (d->options.read_only && d->check.checked_bytes)
+		start_sync(d);
+}
+
+/* The record was asked, if there is one: what it answers for is as good as verified. */
+static void begin_check(struct disk *d)
+{
+	uint32_t i;
+
+	d->begun = true;
+	d->progress_due = true;
+	if (d->recall.store_error)
+		record_failed(d, d->recall.store_error);
+	for (i = 0; i < d->m.h->piece_count; i++) {
+		if (bitfield_get(d->recall.known, i))
+			store_set_have(&d->store, i);
+		if (!bitfield_get(d->recall.doubtful, i))
+			d->known_bytes += metainfo_piece_bytes(&d->m, i);
+	}
+	check_begin(&d->check, &d->m, d->recall.doubtful);
+	if (!d->options.check_existing && !d->options.read_only)
+		d->check.next = d->m.h->piece_count;
+	check_more(&d->check, &d->store, d->pool, d->stopping);
+	if (!d->stopping && check_ended(&d->check, &d->m))
+		checked(d);
+	pool_kick(d->pool);
+}
+
+/* The files are as they will be checked. */
+static void begin_recall(struct disk *d)
+{
+	if (!d->work.record) {
+		begin_check(d);
+		return;
+	}
+	pool_add(d->pool, POOL_SLOW, &d->recollect.link);
+	pool_kick(d->pool);
 }
 
 void disk_start(struct disk *d)
 {
 	d->stage = STAGE_CHECK;
 	d->progress_due = true;
-	if (!d->options.check_existing && !d->options.read_only)
-		d->check.next = d->m.h->piece_count;
-	check_more(&d->check, &d->store, d->pool, false);
-	if (check_ended(&d->check, &d->m))
-		checked(d);
+	if (!d->merging) {
+		begin_recall(d);
+		return;
+	}
+	pool_add(d->pool, POOL_SLOW, &d->merge.link);
 	pool_kick(d->pool);
+}
+
+static void complete(struct disk *d)
+{
+	d->stage = STAGE_COMPLETE;
+	d->complete_due = d->progress_due = true;
 }
 
 static void sync_done(struct disk *d)
 {
 	d->syncing = false;
+	if (d->sync.record_error)
+		record_failed(d, d->sync.record_error);
 	if (d->sync.fault.act) {
+		d->spoilt = true;
 		storage_failed(d, &d->sync.fault);
 	} else if (d->stage == STAGE_SYNC) {
-		d->stage = STAGE_COMPLETE;
-		d->complete_due = d->progress_due = true;
+		complete(d);
 	}
 	if (d->stop_syncing)
 		d->stop_synced = true;
-}
-
-static void start_sync(struct disk *d)
-{
-	d->syncing = true;
-	d->sync.last = d->stage == STAGE_SYNC;
-	d->sync.fault = (struct fault){ 0 };
-	d->store.unsynced_bytes = 0;
-	pool_add(d->pool, POOL_SLOW, &d->sync.link);
 }
 
 static void on_done(struct disk *d, struct job *j)
@@ -292,6 +376,13 @@ static void on_done(struct disk *d, struct job *j)
 		else if (d->stage == STAGE_CHECK && !d->stopping && check_ended(&d->check, &d->m))
 			checked(d);
 		break;
+	case JOB_MERGE:
+		d->merging = false;
+		if (j->fault.act)
+			storage_failed(d, &j->fault);
+		else if (!d->stopping)
+			begin_recall(d);
+		break;
 	case JOB_PREPARE:
 		if (stall_takes(&d->store.stall, j, now_ms()))
 			break;
@@ -300,8 +391,13 @@ static void on_done(struct disk *d, struct job *j)
 				 strerror(files_not_reserved(d->files)));
 		d->prepared = true;
 		d->report.due = d->report.states != NULL;
+		if (j->record_error)
+			record_failed(d, j->record_error);
 		if (j->fault.act)
 			storage_failed(d, &j->fault);
+		break;
+	case JOB_RECALL:
+		begin_check(d);
 		break;
 	case JOB_SYNC:
 		sync_done(d);
@@ -330,7 +426,7 @@ void disk_results(struct disk *d)
 		on_done(d, (struct job *)d->done);
 		d->done = next;
 	}
-	if (d->stage == STAGE_CHECK)
+	if (d->stage == STAGE_CHECK && d->begun)
 		check_more(&d->check, &d->store, d->pool, d->stopping);
 	pool_kick(d->pool);
 }
@@ -361,29 +457,29 @@ enum channel_result disk_serve_net(struct disk *d)
 /* What follows from how things stand: each line is a move of the stage, or a message that is due. */
 void disk_advance(struct disk *d, uint64_t now)
 {
-	bool all = d->store.verified_pieces == d->m.h->piece_count;
+	bool all = store_is_complete(&d->store);
 
 	if (d->next_net >= 0 && d->next_slots >= 0 && !store_busy(&d->store) && !d->upload.busy) {
 		/* On failure there is no netproc, and the parent was told. */
 		(void)!disk_attach(d, d->next_net, d->next_epoch, d->next_slots);
 		d->next_net = d->next_slots = -1;
 	}
-	if (d->stage == STAGE_RUN && all && d->prepared && !d->syncing && !d->stopping) {
+	if (d->stage == STAGE_RUN && all && d->prepared && (!d->syncing || d->options.read_only) && !d->stopping) {
 		d->stage = STAGE_SYNC;
 		d->progress_due = true;
 		if (d->options.read_only)
-			sync_done(d);
+			complete(d);
 		else
 			start_sync(d);
 	}
-	if (d->stage == STAGE_RUN && !d->stopping && !d->syncing && now >= d->sync_at_ms) {
-		if (d->store.unsynced_bytes)
+	if (d->stage == STAGE_RUN && !d->stopping && !d->syncing && (now >= d->sync_at_ms || d->store.unsynced_bytes >= SYNC_BYTES)) {
+		if (d->store.unsynced_bytes || d->record_due)
 			start_sync(d);
 		d->sync_at_ms = now + SYNC_MS;
 	}
 	if (d->stopping && !d->stop_syncing && !pool_busy(d->pool) && !store_busy(&d->store) && !d->done) {
 		d->stop_syncing = true;
-		if (d->options.read_only || d->stage == STAGE_COMPLETE)
+		if ((d->options.read_only || d->stage == STAGE_COMPLETE) && !d->record_due)
 			d->stop_synced = true;
 		else
 			start_sync(d);

@@ -1,9 +1,11 @@
 /*
  * disk.h - diskproc as a whole: its stages, its two conversations, its loop.
  *
- *	STAGE_CHECK     what is there is read and hashed; with DISK_OPTIONS.report it ends here  disk_start()
+ *	STAGE_CHECK     the record is asked what is there, and  disk_start()
+ *	                what it does not answer for is hashed; with
+ *	                DISK_OPTIONS.report it ends here       begin_check()
  *	STAGE_RUN       blocks are taken                       checked()
- *	STAGE_SYNC      all verified; everything is synced     run_next()
+ *	STAGE_SYNC      all that is wanted is verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
  *	STAGE_FAILED    DISK_ERROR was said; blocks are dropped  storage_failed()
  *
@@ -15,6 +17,7 @@
 
 #include "check.h"
 #include "messages.h"
+#include "recall.h"
 #include "report.h"
 #include "upload.h"
 
@@ -40,12 +43,21 @@ struct disk {
 	struct upload upload;
 	struct check check;
 	struct report report;
-	struct job prepare, sync;
+	struct record record;
+	struct recall recall;
+	uint64_t known_bytes;      /* of pieces that were not looked at, thanks to the record */
+	struct job merge, prepare, sync, recollect;
 	struct pool_job *done;     /* collected, not looked at: netproc's channel was full */
 	enum stage stage;
 	uint32_t net_state;        /* enum net_state */
 	uint32_t have_next;        /* HAVE_BITS were sent up to here */
+	bool merging;              /* JOB_MERGE is under way: the check begins after it */
 	bool prepared;             /* JOB_PREPARE came back */
+	bool begun;                /* the record was asked, and the check may go on */
+	bool looked;               /* the check came to its end: `have` is all that is there */
+	bool spoilt;               /* a sync failed: what is on disk is not known, and nothing is recorded any more */
+	bool record_due;           /* the record could not be written: it is tried again */
+	bool record_warned;
 	bool syncing;              /* JOB_SYNC is under way */
 	bool stopping;             /* SHUTDOWN came */
 	bool stop_syncing;         /* the last sync was begun, after the last job */
@@ -64,8 +76,12 @@ struct disk {
 void disk_init(struct disk *d, struct channel *control, const struct msg_disk_options *o);
 /* Makes the threads: after Landlock, before the lock. */
 void disk_make_threads(struct disk *d);
-/* After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed.  Takes the memory. */
-void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, const struct slots *upload);
+/*
+ * After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed; the record (-1: none is
+ * kept), taken.  Takes the memory.
+ */
+void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
+	       const struct slots *upload);
 /* Ends the threads and frees all; no job may be busy.  For tests. */
 void disk_release(struct disk *d);
 

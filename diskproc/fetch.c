@@ -15,10 +15,10 @@ static void move_all(struct run *r)
 	uint32_t i;
 
 	if (fd < 0 && !fault.act) /* it is not there */
-		fault = (struct fault){ .act = DISK_ACT_READ, .error = ENOENT, .file = r->file };
+		fault = files_fault(r->work->files, DISK_ACT_READ, ENOENT, r->file);
 	if (fd >= 0) {
 		if (run_all(r, fd, preadv) < 0)
-			fault = (struct fault){ .act = DISK_ACT_READ, .error = errno, .file = r->file };
+			fault = files_fault(r->work->files, DISK_ACT_READ, errno, r->file);
 		files_put(r->work->files, r->file);
 	}
 	for (i = 0; fault.act && i < r->parts; i++) {
@@ -60,7 +60,7 @@ static void fetch(struct run *r, struct job *list)
 
 		j->good = true;
 		layout_seek(&walk, r->work->m, layout_piece_begin(r->work->m, j->piece) + j->begin, j->bytes);
-		while (layout_next(&walk, &s)) {
+		while (files_next(r->work->files, &walk, &s)) {
 			if (s.pad)
 				memset(data, 0, (size_t)s.length);
 			else

@@ -55,3 +55,18 @@ uint64_t layout_disk_bytes(const struct metainfo *m, uint64_t begin, uint64_t le
 			n += s.length;
 	return n;
 }
+
+uint64_t layout_wanted_bytes(const struct metainfo *m, const struct wanted *wanted, uint64_t begin, uint64_t length)
+{
+	struct layout_walk w;
+	struct span s;
+	uint64_t n = 0;
+
+	if (!wanted->level)
+		return length;
+	layout_seek(&w, m, begin, length);
+	while (layout_next(&w, &s))
+		if (wanted->level[s.file] != WANTED_NOT)
+			n += s.length;
+	return n;
+}

@@ -8,7 +8,7 @@
 #ifndef DISKPROC_LAYOUT_H
 #define DISKPROC_LAYOUT_H
 
-#include "metainfo.h"
+#include "wanted.h"
 
 /* A part of one file. */
 struct span {
@@ -43,5 +43,12 @@ static inline bool layout_on_disk(const struct metainfo_file *f)
 
 /* Bytes of the range that are on disk: padding not counted. */
 uint64_t layout_disk_bytes(const struct metainfo *m, uint64_t begin, uint64_t length);
+/* Bytes of the range that are wanted; without a selection all of them, padding too. */
+uint64_t layout_wanted_bytes(const struct metainfo *m, const struct wanted *wanted, uint64_t begin, uint64_t length);
+/* The same for a piece; 0: it is not wanted. */
+static inline uint64_t layout_wanted_of_piece(const struct metainfo *m, const struct wanted *wanted, uint32_t piece)
+{
+	return layout_wanted_bytes(m, wanted, layout_piece_begin(m, piece), metainfo_piece_bytes(m, piece));
+}
 
 #endif

@@ -34,7 +34,7 @@ static void map_form(struct compartment *c, int fd, bool single, struct metainfo
 		refuse(c, "the normal form", single ? "one file was passed for several" : "a directory was passed for one file");
 }
 
-static struct files_options options_of(struct compartment *c)
+static struct files_options options_of(struct compartment *c, const struct wanted *wanted)
 {
 	struct files_options o = {
 		.root = c->fds[SETUP_FILE] >= 0 ? -1 : compartment_take(c, SETUP_ROOT),
@@ -42,11 +42,14 @@ static struct files_options options_of(struct compartment *c)
 		.existing = c->disk.check_existing,
 		.read_only = c->disk.read_only,
 		.report = c->disk.report && c->disk.read_only,
+		.cut = c->disk.cut,
 		.allocate = c->disk.allocate,
 		.file_mode = c->disk.file_mode,
 		.max_open = c->disk.max_open_files,
 		.threads = max_u32(1, min_u32(c->disk.threads, POOL_MAX_THREADS)),
 		.also_device = c->fds[SETUP_SPILL],
+		.wanted = wanted,
+		.parts = c->fds[SETUP_PARTS] >= 0 ? compartment_take(c, SETUP_PARTS) : -1,
 	};
 
 	return o;
@@ -57,11 +60,13 @@ int main(void)
 	static struct compartment c;
 	static struct disk d;
 	static struct slots upload;
+	static struct wanted wanted;
 	struct files_options o;
 	struct metainfo m;
 	enum disk_turn turn;
+	const char *wrong;
 	uint32_t status;
-	int spill, form;
+	int spill, form, record;
 
 	compartment_hello(&c, ROLE_DISKPROC);
 	compartment_make_slots(&c, &upload);
@@ -71,8 +76,14 @@ int main(void)
 	/* Threads share one heap: memory stays small, and no arena is mapped after the lock. */
 	mallopt(M_ARENA_MAX, 1);
 	form = compartment_take(&c, SETUP_FORM);
-	o = options_of(&c);
+	wrong = wanted_read(&wanted, c.fds[SETUP_WANTED]);
+	if (wrong)
+		refuse(&c, "what is wanted", wrong);
+	if (wanted.level)
+		close(compartment_take(&c, SETUP_WANTED));
+	o = options_of(&c, &wanted);
 	spill = c.disk.read_only ? -1 : compartment_take(&c, SETUP_SPILL);
+	record = c.fds[SETUP_RECORD] < 0 ? -1 : compartment_take(&c, SETUP_RECORD);
 	/* libcrypto reads its configuration by name: while there are names. */
 	disk_init(&d, &c.control, &c.disk);
 	policy_set_mode(c.disk.file_mode);
@@ -81,7 +92,10 @@ int main(void)
 	compartment_lock(&c);
 
 	map_form(&c, form, o.single >= 0, &m);
-	disk_open(&d, &m, &o, spill, &upload);
+	wrong = wanted_check(&wanted, &m);
+	if (wrong)
+		refuse(&c, "what is wanted", wrong);
+	disk_open(&d, &m, &o, spill, record, &upload);
 	if (c.fds[SETUP_DISK] >= 0) {
 		int net = compartment_take(&c, SETUP_DISK);
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bitfield.h"
+
 static const uint8_t zeros[16384];
 
 static void add_zeros(EVP_MD_CTX *c, uint64_t bytes)
@@ -59,7 +61,7 @@ static enum part read_span(struct work *w, const struct span *s, uint8_t *out, s
 
 			result = PART_MISSING;
 			if (!files_tolerate(w->files, s->file)) {
-				*fault = (struct fault){ .act = DISK_ACT_READ, .error = error, .file = s->file };
+				*fault = files_fault(w->files, DISK_ACT_READ, error, s->file);
 				result = PART_FAULT;
 			}
 			break;
@@ -81,7 +83,7 @@ static enum part read_part(struct work *w, uint32_t piece, uint32_t at, uint32_t
 	struct span s;
 
 	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece) + at, bytes);
-	while (layout_next(&walk, &s)) {
+	while (files_next(w->files, &walk, &s)) {
 		enum part r = PART_READ;
 
 		if (s.pad)
@@ -102,7 +104,7 @@ static void read_ahead(struct work *w, uint32_t piece, uint32_t bytes)
 	struct span s;
 
 	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece), bytes);
-	while (layout_next(&walk, &s)) {
+	while (files_next(w->files, &walk, &s)) {
 		struct fault none = { 0 };
 		int fd = s.pad ? -1 : files_get(w->files, s.file, FILES_READ, &none);
 
@@ -143,7 +145,7 @@ static enum part piece_is_hole(struct work *w, uint32_t piece, uint32_t bytes, b
 
 	*hole = true;
 	layout_seek(&walk, w->m, layout_piece_begin(w->m, piece), bytes);
-	while (*hole && layout_next(&walk, &s)) {
+	while (*hole && files_next(w->files, &walk, &s)) {
 		enum part r = s.pad ? PART_READ : span_is_hole(w, &s, hole, fault);
 
 		if (r != PART_READ)
@@ -245,6 +247,8 @@ void reader_check(struct work *w, uint32_t worker, struct job *j)
 		uint32_t piece = j->piece + i, bytes = metainfo_piece_bytes(w->m, piece);
 		bool full = bytes == w->m->h->piece_length, hole = false;
 
+		if (!bitfield_get(w->doubtful, piece))
+			continue;
 		if (full && w->has_zero_hash && atomic_load(&w->holes)) {
 			enum part r = piece_is_hole(w, piece, bytes, &hole, &j->fault);
 

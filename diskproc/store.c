@@ -40,13 +40,15 @@ static uint32_t block_count(uint32_t bytes)
 	return bytes / SLOT_BYTES + (bytes % SLOT_BYTES != 0);
 }
 
-void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, struct pool *pool, int spill_fd)
+void store_init(struct store *s, const struct metainfo *m, const struct wanted *wanted, uint64_t budget_bytes, struct work *work, struct pool *pool, int spill_fd)
 {
 	uint32_t length = max_u32(m->h->piece_length, 1), slots = 8;
 	uint64_t count;
 
 	memset(s, 0, sizeof *s);
 	s->m = m;
+	s->wanted = wanted;
+	s->wanted_pieces = wanted_sum(wanted, m).pieces;
 	s->work = work;
 	s->pool = pool;
 	s->budget_bytes = max_u64(budget_bytes, 4ull * length);
@@ -71,11 +73,14 @@ void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes
 
 void store_set_have(struct store *s, uint32_t piece)
 {
+	uint64_t wanted = layout_wanted_of_piece(s->m, s->wanted, piece);
+
 	if (bitfield_get(s->have, piece))
 		bug("piece %u verified twice", piece);
 	bitfield_set(s->have, piece);
 	s->verified_pieces++;
-	s->verified_bytes += metainfo_piece_bytes(s->m, piece);
+	s->wanted_verified += wanted > 0;
+	s->wanted_bytes += wanted;
 }
 
 /*
@@ -271,7 +276,7 @@ static void begin_verify(struct store *s, struct piece *p)
 void store_tick(struct store *s, uint64_t now_ms)
 {
 	/* When nothing more can come they wait for nobody. */
-	bool last = s->hold || s->verified_pieces + s->busy_count >= s->m->h->piece_count;
+	bool last = s->hold || s->wanted_verified + s->busy_count >= s->wanted_pieces;
 	struct job *j, *others;
 
 	if (gather_tick(&s->gather, now_ms) || last)
@@ -365,6 +370,8 @@ int store_on_block(struct store *s, const struct msg_block *m)
 		return 0;
 	}
 	p = find(s, m->piece);
+	if (!p && !layout_wanted_of_piece(s->m, s->wanted, m->piece))
+		return refuse(s, "a block of a piece that is not wanted");
 	if (!p)
 		p = piece_open(s, m->piece);
 	if (p->orphan)

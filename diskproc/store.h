@@ -41,6 +41,8 @@ struct store {
 	struct gather gather;
 	struct stall stall;        /* pieces of which something could not be written; and disk.c's PREPARE */
 	struct blame blame;
+	const struct wanted *wanted; /* checked; borrowed */
+	uint32_t wanted_pieces;
 	uint64_t budget_bytes;
 	uint64_t memory_bytes;     /* of pieces that have a buffer */
 	struct piece **map;        /* open pieces by index; chained */
@@ -53,7 +55,8 @@ struct store {
 	uint64_t backlog_most;     /* blocks are not taken while more is there */
 	uint8_t *have;             /* bitfield: verified */
 	uint32_t verified_pieces, rejected_pieces;
-	uint64_t verified_bytes;
+	uint32_t wanted_verified;       /* of the verified pieces, those that are wanted */
+	uint64_t wanted_bytes;          /* that are wanted, in those */
 	uint64_t unsynced_bytes;   /* written since this was last set to 0 */
 	struct fault fault;        /* the first that a job met */
 	bool hold;                 /* blocks are dropped */
@@ -61,7 +64,7 @@ struct store {
 };
 
 /* Maps the memory.  budget_bytes is raised to four pieces.  All borrowed. */
-void store_init(struct store *s, const struct metainfo *m, uint64_t budget_bytes, struct work *work, struct pool *pool, int spill_fd);
+void store_init(struct store *s, const struct metainfo *m, const struct wanted *wanted, uint64_t budget_bytes, struct work *work, struct pool *pool, int spill_fd);
 /* Frees all; no job may be busy.  For tests. */
 void store_release(struct store *s);
 
@@ -75,6 +78,9 @@ void store_set_have(struct store *s, uint32_t piece);
 #ifndef STORE_BACKLOG
 #define STORE_BACKLOG (4u << 20)
 #endif
+
+/* Every wanted piece is verified. */
+static inline bool store_is_complete(const struct store *s) { return s->wanted_verified == s->wanted_pieces; }
 
 /* Whether a packet of blocks can be taken now; false: wait for jobs. */
 bool store_has_room(const struct store *s);

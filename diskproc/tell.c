@@ -58,11 +58,12 @@ static uint32_t phase_of(const struct disk *d)
 void tell_parent(struct disk *d, uint64_t now)
 {
 	struct msg_disk_error error = { .act = d->fault.act, .error = d->fault.error, .file = d->fault.file, .other = d->fault.other };
-	struct msg_disk_complete complete = { .verified_bytes = d->store.verified_bytes };
+	struct msg_disk_complete complete = { .verified_bytes = d->store.wanted_bytes };
 	struct msg_disk_progress progress = {
-		.verified_bytes = d->store.verified_bytes,
+		.verified_bytes = d->store.wanted_bytes,
 		.checked_bytes = d->check.checked_bytes,
-		.verified_pieces = d->store.verified_pieces,
+		.known_bytes = d->known_bytes,
+		.verified_pieces = d->store.wanted_verified,
 		.rejected_pieces = d->store.rejected_pieces,
 		.phase = phase_of(d),
 	};

@@ -8,6 +8,7 @@
 
 #include "fetch.h"
 #include "reader.h"
+#include "recall.h"
 #include "sha1_lanes.h"
 #include "siphash.h"
 #include "slots.h"
@@ -150,6 +151,34 @@ static void move_spill(struct work *w, struct job *j)
 		j->fault = (struct fault){ .act = DISK_ACT_SPILL, .error = errno, .file = UINT32_MAX };
 }
 
+static void prepare(struct work *w, struct job *j)
+{
+	j->record_error = 0;
+	if (w->states) {
+		files_states(w->files, w->states);
+		return;
+	}
+	(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_prepare(w->files, &j->fault));
+	if (w->record && !w->read_only && record_make_room(w->record) < 0)
+		j->record_error = errno;
+}
+
+/* Payload, then what the files are, then the record: it never says more than is on disk. */
+static void sync_all(struct work *w, struct job *j)
+{
+	struct record *r = j->keep ? w->record : NULL;
+
+	j->record_error = 0;
+	if (files_sync(w->files, r ? record_files(r) : NULL, &j->fault) == 0 && (!j->last || files_audit(w->files, &j->fault) == 0)) {
+		if (r && record_store(r, j->clean ? RECORD_CLEAN : 0) < 0)
+			j->record_error = errno;
+	} else if (w->read_only) {
+		/* Nothing of ours: what is given needs no sync, only the record does. */
+		j->record_error = j->fault.error;
+		j->fault = (struct fault){ 0 };
+	}
+}
+
 void work_run(void *self, uint32_t worker, struct pool_job *list)
 {
 	struct job *verified[POOL_BATCH_JOBS + SHA1_LANES];
@@ -181,15 +210,17 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 		case JOB_CHECK:
 			reader_check(w, worker, j);
 			break;
+		case JOB_MERGE:
+			(void)!files_merge_parts(w->files, &j->fault);
+			break;
 		case JOB_PREPARE:
-			if (w->states)
-				files_states(w->files, w->states);
-			else
-				(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_prepare(w->files, &j->fault));
+			prepare(w, j);
 			break;
 		case JOB_SYNC:
-			if (files_sync(w->files, &j->fault) == 0 && j->last)
-				(void)!files_audit(w->files, &j->fault);
+			sync_all(w, j);
+			break;
+		case JOB_RECALL:
+			recall_run(w, w->recall);
 			break;
 		case JOB_READ:
 			fetch_read(w, j);

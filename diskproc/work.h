@@ -22,8 +22,10 @@ enum job_kind {
 	JOB_SPILL,   /* write blocks to the spill file */
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
-	JOB_PREPARE, /* make what has to be there before it is written; read-only: check the sizes of all, or tell how they stand */
-	JOB_SYNC,
+	JOB_MERGE,   /* what the parts file has of wanted files goes there */
+	JOB_PREPARE, /* make what has to be there before it is written, and the record's room; read-only: check the sizes of all, or tell how they stand */
+	JOB_SYNC,    /* all that was written; then the record */
+	JOB_RECALL,  /* what the record answers for */
 	JOB_WRITE,   /* VERIFY again, when only the writing of a good piece has failed */
 	JOB_READ,    /* read a part of a verified piece from the files */
 };
@@ -46,6 +48,8 @@ struct job {
 	uint32_t region;
 	uint32_t pieces;      /* CHECK: how many */
 	bool want_sums;
+	bool keep;            /* SYNC: the record, whose bitfield the loop filled in, is to be written */
+	bool clean;           /* SYNC: as RECORD_CLEAN */
 	bool last;            /* SYNC: all was written; whether it is there still is looked at, too */
 	bool stalled;         /* stall.h: it waits, or is tried again */
 	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order of the payload. */
@@ -53,15 +57,22 @@ struct job {
 	/* The answer. */
 	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too.  READ: all of it is in the buffer */
 	struct fault fault;
+	int record_error;     /* SYNC, PREPARE: errno of the record, which costs nothing but time; 0 */
 	uint64_t *sums;       /* VERIFY: of each block (malloc) when the hash did not match or want_sums */
 	uint64_t found[CHECK_MAX_PIECES / 64]; /* CHECK */
 };
+
+struct record;
+struct recall;
 
 struct work {
 	const struct metainfo *m;
 	struct files *files;
 	int spill_fd;
 	bool read_only;
+	struct record *record;    /* NULL: none is kept */
+	struct recall *recall;
+	const uint8_t *doubtful;  /* CHECK: bitfield of the pieces to look at */
 	uint8_t *states; /* PREPARE fills it with the enum file_state of each file; NULL: as below.  Borrowed */
 	uint8_t sum_key[16];
 	EVP_MD *sha1;

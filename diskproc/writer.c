@@ -16,7 +16,7 @@ static void move_out(struct run *r)
 
 	if (fd >= 0) {
 		if (run_all(r, fd, pwritev) < 0)
-			fault = (struct fault){ .act = DISK_ACT_WRITE, .error = errno, .file = r->file };
+			fault = files_fault(w->files, DISK_ACT_WRITE, errno, r->file);
 		files_wrote(w->files, r->file);
 		files_put(w->files, r->file);
 	}
@@ -44,7 +44,7 @@ void writer_write(struct work *w, struct job **jobs, uint32_t count)
 		struct span s;
 
 		layout_seek(&walk, w->m, layout_piece_begin(w->m, jobs[i]->piece), jobs[i]->bytes);
-		while (layout_next(&walk, &s)) {
+		while (files_next(w->files, &walk, &s)) {
 			if (!s.pad)
 				run_add(&run, jobs[i], &s, data);
 			data += s.length;

@@ -63,9 +63,11 @@ static uint32_t expected_fds(enum role role)
 	case ROLE_DIALER:
 		return 1u << SETUP_FORM | 1u << SETUP_DIAL | 1u << SETUP_RESOLVE;
 	case ROLE_NETPROC:
-		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA | 1u << SETUP_UPLOAD_SLOTS;
+		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA | 1u << SETUP_UPLOAD_SLOTS |
+		       1u << SETUP_WANTED;
 	case ROLE_DISKPROC:
-		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE | 1u << SETUP_SPILL | 1u << SETUP_DISK | 1u << SETUP_SLOTS;
+		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE | 1u << SETUP_SPILL | 1u << SETUP_DISK | 1u << SETUP_SLOTS |
+		       1u << SETUP_RECORD | 1u << SETUP_WANTED | 1u << SETUP_PARTS;
 	case ROLE_CREATE:
 		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE;
 	default:

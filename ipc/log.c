@@ -119,6 +119,25 @@ const char *log_quote(char *out, size_t room, const void *bytes, size_t length)
 	return out;
 }
 
+const char *bytes_text(char *out, size_t room, uint64_t bytes)
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double v = (double)bytes / 1024;
+	size_t u = 0;
+
+	if (bytes < 1024) {
+		snprintf(out, room, "%u B", (unsigned)bytes);
+		return out;
+	}
+	/* 999.5 and up would print as 1000: rather 0.98 of the next unit. */
+	while (v >= 999.5 && u + 1 < ARRAY_LEN(units)) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(out, room, v < 9.995 ? "%.2f %s" : v < 99.95 ? "%.1f %s" : "%.0f %s", v, units[u]);
+	return out;
+}
+
 const char *net_addr_text(char *out, size_t room, const struct net_addr *a)
 {
 	char ip[INET6_ADDRSTRLEN];

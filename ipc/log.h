@@ -38,6 +38,9 @@ void log_now(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
  */
 const char *log_quote(char *out, size_t room, const void *bytes, size_t length);
 
+/* A size for people: "512 B", "1.46 GiB"; three digits, rounded.  room >= 16.  Returns out. */
+const char *bytes_text(char *out, size_t room, uint64_t bytes);
+
 /* "192.0.2.1:6881", "[2001:db8::1]:6881".  room >= 64.  Returns out. */
 const char *net_addr_text(char *out, size_t room, const struct net_addr *a);
 

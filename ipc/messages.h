@@ -46,6 +46,9 @@ enum setup_fd {
 	SETUP_SLOTS,       /* diskproc: netproc's sealed slots */
 	SETUP_CA,          /* netproc: certificate authorities, PEM */
 	SETUP_UPLOAD_SLOTS, /* netproc: diskproc's sealed slots, for what is uploaded */
+	SETUP_RECORD,      /* diskproc: the record of what is verified, open for reading and writing; not for what is only checked */
+	SETUP_WANTED,      /* netproc, diskproc: which files are wanted (wanted.h), sealed; without it: all */
+	SETUP_PARTS,       /* diskproc: a sparse file for bytes of wanted pieces that belong to files which are not wanted */
 	SETUP_FD_COUNT
 };
 
@@ -87,7 +90,7 @@ struct msg_inspect_options {
 	uint32_t width;         /* columns of the terminal, 0 when there is none */
 	uint64_t max_bytes;     /* of the input */
 };
-enum inspect_mode { INSPECT_FORM = 1, INSPECT_SHOW_TEXT = 2, INSPECT_SHOW_JSON = 3 };
+enum inspect_mode { INSPECT_FORM = 1, INSPECT_SHOW_TEXT = 2, INSPECT_SHOW_JSON = 3, INSPECT_SHOW_LIST = 4 };
 /* The input may be a torrent file or the text of a magnet link; inspect tells them apart. */
 
 struct msg_net_options {
@@ -104,27 +107,40 @@ struct msg_net_options {
 	uint8_t super_seed;      /* BEP 16, while we are a seed */
 	uint8_t peer_info;       /* 1: PEER_INFO is wanted */
 	uint8_t seed;            /* 1: goes on when all is there; 0: the parent ends it then */
-	uint8_t spare[1];
+	uint8_t order;           /* bits of enum net_order */
 	uint64_t max_up, max_down; /* bytes a second, payload and protocol; 0: no limit */
 	uint32_t max_uploads;    /* peers unchoked at once; 0: by what the line carries (choker.h) */
 	uint32_t spare2;
 };
 
+enum net_order {
+	NET_IN_SEQUENCE = 1, /* pieces of a level are fetched by their number, not the rarest first */
+	NET_ENDS_FIRST = 2,  /* beginning and end of each wanted file come first */
+};
+
 struct msg_disk_options {
 	uint64_t budget_bytes;
 	uint32_t threads;        /* hashing threads, 1..16 */
-	uint32_t check_existing; /* 1: NAME.part was there before (or FINAL: a finished file): verify it first */
+	uint32_t check_existing; /* enum check_existing: what was there before (NAME.part, or a finished NAME) */
 	uint32_t read_only;      /* 1: nothing is written: verify what is there and report */
 	uint32_t max_open_files; /* descriptors that diskproc may hold for files */
 	uint32_t report;         /* 1, with read_only: what is wrong is no error; CHECKED_BITS and FILE_STATES tell all of it */
 	uint32_t allocate;       /* enum disk_allocate */
 	uint32_t file_mode;      /* of files that are made, less the umask; directories can be searched by whoever may read */
 	uint32_t wait_space;     /* 1: where there is no room it waits, and tries again */
+	uint32_t cut;            /* 1: files that are longer than they are to be are cut; 0: they are foreign */
+	uint32_t spare;
 };
 enum disk_allocate {
 	ALLOCATE_SPARSE = 1, /* a file has its length from the first byte on, and takes space as it is written */
 	ALLOCATE_NONE = 2,   /* it grows as it is written */
 	ALLOCATE_FULL = 3,   /* all files have their space from the beginning */
+};
+
+enum check_existing {
+	CHECK_NOTHING = 0, /* there was nothing */
+	CHECK_DOUBTFUL = 1, /* what the record does not answer for is verified first */
+	CHECK_ALL = 2,     /* all of it is */
 };
 
 struct msg_dialer_options {
@@ -267,16 +283,17 @@ struct msg_tracker_event {
 
 /* ---- diskproc -> parent ---- */
 struct msg_disk_progress { /* at most 10 a second */
-	uint64_t verified_bytes;
-	uint64_t checked_bytes;   /* during the first check */
-	uint32_t verified_pieces;
+	uint64_t verified_bytes;  /* of what is wanted (wanted.h) */
+	uint64_t checked_bytes;   /* of the payload, during the first check */
+	uint32_t verified_pieces; /* wanted ones */
 	uint32_t rejected_pieces; /* failed hashes so far */
 	uint32_t phase;           /* enum disk_phase */
 	uint32_t spare;
+	uint64_t known_bytes;     /* of pieces that needed no check, since the record answers for them: there or missing */
 };
 enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4, DISK_WAITING = 5 }; /* waiting: for space */
-struct msg_disk_complete { /* every piece verified, everything synced */
-	uint64_t verified_bytes;
+struct msg_disk_complete { /* every wanted piece verified, everything synced */
+	uint64_t verified_bytes; /* as in DISK_PROGRESS */
 };
 struct msg_disk_error {
 	uint32_t act;   /* enum disk_act */
@@ -294,6 +311,7 @@ enum disk_act {
 	DISK_ACT_SPACE,
 	DISK_ACT_SPILL,
 	DISK_ACT_FOREIGN,
+	DISK_ACT_PARTS, /* the parts file */
 	DISK_ACT_SAME, /* two files of the torrent are one on this file system, which folds their names */
 	DISK_ACTS
 };
@@ -346,7 +364,7 @@ struct msg_have_bits {                   /* d->n: pieces already there, in order
 struct msg_have_end { uint32_t verified_pieces; };
 struct msg_hold { uint32_t spare; };     /* d->n: storage failed or the end is near: no more BLOCK will be used */
 
-struct msg_read {                        /* n->d: a part of a verified piece; answered once, by DATA or READ_FAILED */
+struct msg_read {                        /* n->d: a part of a verified piece, wanted or not; answered once, by DATA or READ_FAILED */
 	uint32_t tag;         /* netproc's own, returned in the answer */
 	uint32_t piece, begin;
 	uint32_t length;      /* 1..SLOT_BYTES, inside the piece */

@@ -47,6 +47,7 @@ struct announcer {
 	struct run runs[ANNOUNCE_MAX_IN_FLIGHT];
 	uint8_t peer_id[20];
 	uint32_t key;
+	bool partial_seed;     /* each announce without another event says so */
 	bool stopping;         /* announcer_stop() was called */
 	bool stopped;          /* and the schedule knows */
 	bool idle_said;
@@ -295,6 +296,9 @@ static bool begin(struct announcer *a, struct run *run)
 	uint64_t now = loop_now(a->loop);
 	char url[TRACKER_URL_MAX];
 
+	/* BEP 21: "paused" is what a partial seed is called. */
+	if (t.event == TRACKER_NONE && a->partial_seed)
+		t.event = TRACKER_PAUSED;
 	memcpy(t.info_hash, a->m->h->info_hash, sizeof t.info_hash);
 	memcpy(t.peer_id, a->peer_id, sizeof t.peer_id);
 	t.numwant = t.event == TRACKER_STOPPED ? 0 : a->o.numwant;
@@ -422,6 +426,11 @@ void announcer_completed(struct announcer *a)
 {
 	announce_completed(a->schedule, now_ms());
 	sleep_until_due(a);
+}
+
+void announcer_partial_seed(struct announcer *a)
+{
+	a->partial_seed = true;
 }
 
 void announcer_stop(struct announcer *a, uint32_t grace_ms)

@@ -46,6 +46,8 @@ void announcer_need_peers(struct announcer *a, uint32_t have);
 
 /* The download is complete.  Sent once, unless nothing was left at the start. */
 void announcer_completed(struct announcer *a);
+/* All that is wanted is here, and it is not all of the torrent: trackers hear it with the announces that follow. */
+void announcer_partial_seed(struct announcer *a);
 
 /* Gives up what is in flight, tells "stopped" to each tracker that knows us, and calls on_idle within grace_ms. */
 void announcer_stop(struct announcer *a, uint32_t grace_ms);

@@ -24,6 +24,7 @@
 #define SEED_TURN_MS 20000u
 #define SEED_TURN_MOST_MS 60000u
 #define SEED_TURN_BYTES (UINT64_C(16) << 20)
+#define OWES_MS 300000u /* debts are forgotten when we have seeded for so long */
 #define SLOW_MS 10000u
 #define SLOW_PER_SECOND 1024u
 #define SLOT_STEP 2048u /* bytes a second: the n-th slot is worth while when n times this is left for it */
@@ -134,9 +135,10 @@ static bool turn_is_spent(const struct choker *c, const struct choker_peer *p)
 	return p->sent_bytes - p->turn_sent > c->credit + GIVES_ONE_IN * (p->received_bytes - p->turn_received);
 }
 
-static bool has_earned(const struct choker_peer *p)
+/* Whether it may have a slot that is not given by lot. */
+static bool has_earned(const struct choker *c, const struct choker_peer *p)
 {
-	return may_have(p) && !p->snubs && !p->overdrawn;
+	return may_have(p) && (c->seeding ? !p->owes : !p->snubs && !p->overdrawn);
 }
 
 /* What it gave in the last two rounds; an eighth more for who has a slot, so that equals do not change places. */
@@ -248,7 +250,7 @@ static uint32_t choose(struct turn *t, uint32_t marked, uint32_t most)
 		for (i = 0; i < t->count; i++) {
 			struct choker_peer *p = t->peers[i];
 
-			if (p->chosen || !may_have(p) || (!t->c->seeding && !has_earned(p)))
+			if (p->chosen || !has_earned(t->c, p))
 				continue;
 			if (!best || (t->c->seeding ? is_due(t, p, best) : gave_more(t, p, best)))
 				best = p;
@@ -268,7 +270,7 @@ static uint32_t keep(struct turn *t)
 	for (i = 0; i < t->count; i++) {
 		struct choker_peer *p = t->peers[i];
 
-		if (!p->unchoked || !may_have(p) || (!t->c->seeding && (p->optimistic || !has_earned(p))))
+		if (!p->unchoked || p->optimistic || !has_earned(t->c, p))
 			continue;
 		p->chosen = true;
 		n++;
@@ -307,8 +309,7 @@ static void hand_out(struct turn *t, uint32_t chosen)
 			set(t, p, false);
 	}
 	left -= choke_down_to(t, left, true);
-	if (!t->c->seeding)
-		draw_optimistic(t, left);
+	draw_optimistic(t, left);
 	for (i = 0, left = t->c->slots; i < t->count; i++)
 		left -= min_u32(left, t->peers[i]->chosen || (t->peers[i]->unchoked && may_have(t->peers[i])));
 	choke_down_to(t, left, false);
@@ -335,7 +336,10 @@ static void begin_turn(struct turn *t)
 		p->changed = p->chosen = false;
 		p->overdrawn = overdraws(t->c, p);
 		if (t->c->seeding)
-			p->optimistic = false;
+			p->owes &= t->now - t->c->seeding_ms < OWES_MS;
+		else if (p->wanted || !p->overdrawn)
+			p->owes = p->overdrawn;
+		p->optimistic &= !t->c->seeding || p->owes;
 	}
 	t->c->earners = earners > 0;
 	t->c->given += sent / max_u32(earners, 1);
@@ -358,12 +362,13 @@ void choker_turn(struct choker *c, struct choker_peer *const *peers, uint32_t co
 	struct turn t = { c, peers, count, now_ms, now_ms >= c->round_ms || c->seeding != in->seeding };
 	uint32_t spare, chosen = 0;
 
+	if (in->seeding && !c->seeding)
+		c->seeding_ms = now_ms;
 	c->seeding = in->seeding;
 	c->credit = credit_of(in->piece_bytes);
 	count_slots(&t, in);
 	begin_turn(&t);
-	if (!c->seeding)
-		end_optimistic_turns(&t);
+	end_optimistic_turns(&t);
 	spare = c->seeding || c->slots == 1 ? 0 : (c->slots - 1) / OPTIMISTIC_OF + 1;
 	if (!t.round)
 		chosen = keep(&t);
@@ -377,7 +382,7 @@ void choker_turn(struct choker *c, struct choker_peer *const *peers, uint32_t co
 
 bool choker_spent(const struct choker *c, const struct choker_peer *p)
 {
-	if (!p->unchoked || c->seeding)
+	if (!p->unchoked)
 		return false;
-	return p->optimistic ? turn_is_spent(c, p) : overdraws(c, p);
+	return p->optimistic ? turn_is_spent(c, p) : !c->seeding && overdraws(c, p);
 }

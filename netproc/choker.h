@@ -15,7 +15,9 @@
  * earned are given out optimistically; at least one in nine always is.
  *
  * While we seed, slots rotate: who has had a turn (see choker.c) makes room for
- * the one that has waited longest.
+ * the one that has waited longest.  Who took its credit while we downloaded and
+ * gave too little, though it had what we wanted, is unchoked only optimistically
+ * for five minutes more, and only where a slot is left.
  *
  * The number of slots is given, or follows the line: n slots when the n-th still
  * gets n * 2 KiB/s.  Peers that take next to nothing use no slot.
@@ -39,12 +41,14 @@ struct choker_peer {
 	bool interested;  /* in us */
 	bool upload_only; /* a seed, or as good as one: needs nothing */
 	bool snubs;       /* leaves our requests unanswered */
+	bool wanted;      /* it has what we want */
 
 	/* Decided here: */
 	bool unchoked;
 	bool changed;     /* by the last choker_turn(): CHOKE or UNCHOKE is to be sent */
 	bool optimistic;  /* unchoked without having earned it */
 	bool overdrawn;   /* took its credit and gave too little since */
+	bool owes;        /* overdrawn, when it last was wanted */
 	bool chosen;      /* scratch of one turn */
 	uint64_t since_ms; /* since when it is unchoked, or choked; 0: never was unchoked */
 	uint64_t rest_ms;  /* no optimistic turn before this time, */
@@ -70,6 +74,7 @@ struct choker {
 	uint64_t given;     /* bytes that a peer with an earned slot has been sent, on average, ever */
 	bool earners;       /* there are some */
 	bool seeding;
+	uint64_t seeding_ms; /* since when */
 };
 
 void choker_init(struct choker *c, uint64_t chance);

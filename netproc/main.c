@@ -32,6 +32,7 @@ struct net {
 	struct loop *loop;
 	struct loop_source control;
 	struct loop_timer stats, goodbye;
+	struct wanted wanted;
 	const void *form; /* mapped */
 	size_t form_bytes;
 	struct metainfo info;
@@ -114,7 +115,9 @@ static void on_ready(void *arg)
 	swarm_totals(n->swarm, &up, &down, &left);
 	if (n->started || n->state != NET_RUNNING)
 		return;
-	n->complete = left == 0;
+	n->complete = left == 0 || swarm_is_partial_seed(n->swarm);
+	if (n->announcer && swarm_is_partial_seed(n->swarm))
+		announcer_partial_seed(n->announcer);
 	/* All is here already: there is nothing to ask of anyone, unless it is to be given. */
 	if (n->complete && !n->c.net.seed)
 		return;
@@ -128,7 +131,12 @@ static void on_complete(void *arg)
 	struct net *n = arg;
 
 	n->complete = true;
-	if (n->announcer && n->started)
+	if (!n->announcer || !n->started)
+		return;
+	/* A part of it is no completion of the torrent. */
+	if (swarm_is_partial_seed(n->swarm))
+		announcer_partial_seed(n->announcer);
+	else
 		announcer_completed(n->announcer);
 }
 
@@ -331,7 +339,7 @@ static void make_peer_id(struct net *n)
 
 NORETURN static void refuse_form(const char *why)
 {
-	log_now(LOG_ERROR, "the normal form is not valid: %s", why);
+	log_now(LOG_ERROR, "the normal form, or what is wanted of it, is not valid: %s", why);
 	_exit(1);
 }
 
@@ -350,6 +358,11 @@ static void warm_up(struct net *n)
 	close(fd);
 	if (wrong)
 		refuse_form(wrong);
+	wrong = wanted_read(&n->wanted, c->fds[SETUP_WANTED]);
+	if (wrong)
+		refuse_form(wrong);
+	if (c->fds[SETUP_WANTED] >= 0)
+		close(compartment_take(c, SETUP_WANTED));
 	fastset_warm_up(); /* libcrypto reads its configuration */
 	n->loop = loop_new(c->net.max_peers + OTHER_SOURCES);
 	n->dials = dials_new(n->loop, compartment_take(c, SETUP_DIAL), c->epochs[SETUP_DIAL]);
@@ -374,10 +387,14 @@ static void set_up(struct net *n)
 
 	if (wrong || n->info.h->flags & METAINFO_MAGNET)
 		refuse_form(wrong ? wrong : "a magnet");
+	wrong = wanted_check(&n->wanted, &n->info);
+	if (wrong)
+		refuse_form(wrong);
 	make_peer_id(n);
 	if (c->listen_port)
 		c->net.port = (uint16_t)c->listen_port;
-	n->swarm = swarm_new(n->loop, n->dials, &n->slots, &n->info, &c->net, n->peer_id, &swarm_hooks);
+	n->swarm = swarm_new(n->loop, n->dials, &n->slots, &n->info, &n->wanted, &c->net, n->peer_id, &swarm_hooks);
+	wanted_release(&n->wanted);
 	if (c->net.use_trackers)
 		n->announcer = announcer_new(n->loop, n->http, &n->info, &c->net, n->peer_id, &tracker_hooks);
 	dials_on_incoming(n->dials, on_incoming, n);

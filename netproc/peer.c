@@ -156,12 +156,12 @@ static void send_greeting(struct peer *p)
 {
 	uint8_t out[256];
 	uint32_t bytes = swarm_bitfield_bytes(p->swarm);
-	uint32_t missing = picker_missing(swarm_picker(p->swarm));
+	uint32_t have = swarm_have_count(p->swarm), pieces = swarm_info(p->swarm)->h->piece_count;
 	bool none;
 
 	p->veiled = swarm_super_seeds(p->swarm);
-	none = p->veiled || missing == swarm_info(p->swarm)->h->piece_count;
-	if (p->fast && (none || !missing)) {
+	none = p->veiled || !have;
+	if (p->fast && (none || have == pieces)) {
 		peer_put(p, out, wire_put_plain(out, none ? WIRE_HAVE_NONE : WIRE_HAVE_ALL));
 	} else if (!none && peer_put(p, out, wire_put_bitfield_head(out, bytes))) {
 		peer_put(p, swarm_have(p->swarm), bytes);

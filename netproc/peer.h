@@ -183,6 +183,8 @@ void peer_upload_tick(struct peer *p, uint64_t now_ms);
 /* Its socket has room again: it took something, and may have slots. */
 void peer_upload_resume(struct peer *p);
 void peer_upload_forget(struct peer *p); /* diskproc was lost: slots and reads are gone */
+/* Another one told what it has: what it asked for of other pieces is rejected, the rest read anew. */
+void peer_upload_again(struct peer *p);
 void peer_upload_end(struct peer *p);    /* it is dead: gives its slots back */
 
 /* peer_send.c.  False: the peer takes too little, it was dropped. */

@@ -20,6 +20,7 @@
 #include "swarm.h"
 
 #define SEND_BLOCKS 16u         /* in one writev */
+#define MESSAGE_BYTES (SLOT_BYTES + WIRE_PIECE_HEAD)
 #define SLOT_PATIENCE_MS 1000u  /* slots are given up after so long without a byte taken */
 
 /* Of a request that costs patience: so many such messages a second are a flood (peer.c). */
@@ -63,14 +64,19 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 	const struct metainfo *info = swarm_info(p->swarm);
 	bool exists = m->piece < info->h->piece_count;
 	bool have = exists && bitfield_get(swarm_have(p->swarm), m->piece) && swarm_may_ask(p, m->piece);
+	uint32_t bytes = exists ? metainfo_piece_bytes(info, m->piece) : 0;
 
+	if (!requests_possible(m->begin, m->length, bytes)) {
+		peer_liar(p, "a request for what does not exist");
+		return;
+	}
 	if (!p->up.choke.unchoked && !(have && is_allowed_fast(p, m->piece))) {
 		/* Asked before our choke came there, as a rule. */
 		peer_tire(p, 1);
 		reject(p, m->piece, m->begin, m->length);
 		return;
 	}
-	switch (requests_add(&p->up.requests, m->piece, m->begin, m->length, exists ? metainfo_piece_bytes(info, m->piece) : 0, have)) {
+	switch (requests_add(&p->up.requests, m->piece, m->begin, m->length, bytes, have)) {
 	case REQUESTS_TAKEN:
 		swarm_upload_turn_for(p);
 		break;
@@ -89,8 +95,7 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 		reject(p, m->piece, m->begin, m->length);
 		break;
 	case REQUESTS_LIE:
-		peer_liar(p, "a request for what does not exist");
-		break;
+		bug("a request that is possible is taken for none");
 	}
 }
 
@@ -188,15 +193,17 @@ enum peer_sent peer_send_blocks(struct peer *p)
 	static struct requests_iov iov;
 	struct requests *q = &p->up.requests;
 	struct requests_freed freed = { 0 };
-	size_t allowed, offered;
+	size_t allowed, offered, blocks;
 	ssize_t n;
 
 	if (!requests_sendable(q))
 		return PEER_SENT_NOTHING;
-	allowed = swarm_may_send(p->swarm, (size_t)SEND_BLOCKS * (SLOT_BYTES + WIRE_PIECE_HEAD));
+	allowed = swarm_may_send(p->swarm, (size_t)SEND_BLOCKS * MESSAGE_BYTES);
 	if (!allowed)
 		return PEER_SENT_NOTHING; /* its turn comes again */
-	offered = requests_iov(q, swarm_upload_slots(p->swarm), SEND_BLOCKS, allowed, &iov);
+	/* Whole blocks, the last of them on credit: until one that is begun is sent, we can ask this peer for nothing. */
+	blocks = (allowed + MESSAGE_BYTES - 1) / MESSAGE_BYTES;
+	offered = requests_iov(q, swarm_upload_slots(p->swarm), (uint32_t)blocks, SIZE_MAX, &iov);
 	do {
 		n = writev(p->fd, iov.vec, iov.count);
 	} while (n < 0 && errno == EINTR);
@@ -251,6 +258,27 @@ void peer_upload_forget(struct peer *p)
 {
 	requests_forget(&p->up.requests);
 	p->up.stalled = false;
+}
+
+void peer_upload_again(struct peer *p)
+{
+	static struct request dropped[REQUESTS_MAX];
+	uint32_t i, n;
+	bool stuck;
+
+	if (p->dead || !requests_count(&p->up.requests))
+		return;
+	n = requests_keep_had(&p->up.requests, swarm_have(p->swarm), dropped, &stuck);
+	if (stuck) {
+		swarm_drop(p, DROP_USELESS, "a block that it was being sent is not here any more");
+		return;
+	}
+	for (i = 0; i < n; i++)
+		reject(p, dropped[i].piece, dropped[i].begin, dropped[i].length);
+	if (n)
+		peer_flush(p);
+	if (requests_count(&p->up.requests))
+		swarm_upload_turn_for(p);
 }
 
 void peer_upload_end(struct peer *p)

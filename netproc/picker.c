@@ -13,11 +13,13 @@
  *	open     blocks free, asked for or received    struct open, memory reserved
  *	parked   open, but without memory: spilled, or rejected and not asked for again
  *	waiting  open, every block received: diskproc hashes it
- *	had      verified                              at[] == UINT32_MAX
+ *	had      verified                              at[] == AT_HAD
+ *	unwanted nobody will be asked for it           at[] == AT_UNWANTED
  * idle -> open: open_begin; open -> waiting: picker_on_block; waiting -> had:
  * picker_on_verified; waiting -> parked: picker_on_rejected; open -> parked:
  * picker_on_spilled; parked -> open: open_reserve; had -> idle: picker_reset;
- * open -> idle: picker_reset.
+ * open -> idle: picker_reset; idle -> unwanted: picker_set_order, before all
+ * else; unwanted -> had: picker_have, and back: picker_reset.
  *
  * Invariants (tests/unit/picker_check.h checks them in tests and fuzzing):
  *  1. reserved is the sum of the bytes of open pieces whose memory is reserved,
@@ -29,7 +31,7 @@
  *     other way round; a received block has no asker.
  *  4. A block that was asked for or received belongs to a piece whose memory is
  *     reserved, or that was spilled.
- *  5. missing counts pieces not had; missing_bits says which.
+ *  5. missing counts pieces that are neither had nor unwanted; missing_bits says which.
  *  6. What rarity.c promises.
  */
 #include "picker.h"
@@ -58,6 +60,19 @@ struct picker *picker_new(uint32_t piece_count, uint32_t piece_length, uint64_t 
 	p->missing_bits = must_alloc(bitfield_bytes(piece_count));
 	memcpy(p->missing_bits, p->rarity.idle_bits, bitfield_bytes(piece_count));
 	return p;
+}
+
+void picker_set_order(struct picker *p, uint8_t *const level[RARITY_LEVELS], bool in_sequence)
+{
+	uint32_t i;
+
+	rarity_set_order(&p->rarity, level, in_sequence);
+	for (i = 0; i < p->pieces; i++)
+		if (!rarity_is_wanted(&p->rarity, i)) {
+			rarity_take(&p->rarity, i, AT_UNWANTED);
+			bitfield_clear(p->missing_bits, i);
+			p->missing--;
+		}
 }
 
 void open_forget_copies(struct open *o)
@@ -150,7 +165,7 @@ void open_end(struct picker *p, struct open *o, bool had)
 	p->unreserved--;
 	p->open_count--;
 	p->unused[p->unused_count++] = i;
-	p->rarity.at[o->piece] = UINT32_MAX;
+	p->rarity.at[o->piece] = AT_HAD;
 	if (!had)
 		rarity_put(&p->rarity, o->piece);
 }
@@ -406,7 +421,7 @@ void picker_peer_has(struct picker *p, struct picker_peer *peer, uint32_t piece)
 		return;
 	rarity_more(&p->rarity, piece);
 	peer->barren = false;
-	if (!is_had(p, piece)) {
+	if (is_missing(p, piece)) {
 		peer->useless = false;
 		peer->witness = piece;
 	}
@@ -420,7 +435,7 @@ bool picker_interesting(struct picker *p, struct picker_peer *peer)
 		return false;
 	if (peer->counted_all)
 		return true;
-	if (peer->witness < p->pieces && !is_had(p, peer->witness) && peer_has(peer, peer->witness))
+	if (peer->witness < p->pieces && is_missing(p, peer->witness) && peer_has(peer, peer->witness))
 		return true;
 	/* Pieces only cease to be missing, so the search goes on where it stopped. */
 	found = rarity_both(peer->have, p->missing_bits, p->pieces, peer->witness);

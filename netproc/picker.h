@@ -8,7 +8,7 @@
 #ifndef NETPROC_PICKER_H
 #define NETPROC_PICKER_H
 
-#include "common.h"
+#include "rarity.h"
 
 #define BLOCK_BYTES 16384u
 
@@ -42,7 +42,7 @@ struct picker_peer {
 	bool proven;          /* it took part in a piece that verified */
 	bool counted_all;     /* joined as a seed */
 	bool barren;          /* has no piece that is neither here nor open, as of barren_turn */
-	bool useless;         /* has no missing piece, as of useless_turn */
+	bool useless;         /* has no piece that is missing here, as of useless_turn */
 	bool hungry;          /* in the list of those who found too little to ask for */
 	uint16_t slot;        /* its number among the connected peers */
 	uint32_t late;        /* requests taken back whose blocks may still come */
@@ -70,12 +70,20 @@ enum picker_block {
 struct picker *picker_new(uint32_t piece_count, uint32_t piece_length, uint64_t total_length, uint64_t budget_bytes, uint64_t chance);
 void picker_free(struct picker *p);
 
+/*
+ * At once after picker_new(): which pieces are wanted, which of them first, and
+ * whether in sequence; as rarity_set_order(), but nothing is left to be done.
+ * What is not wanted is not missing: it is never asked for, and whoever has
+ * nothing else is not interesting.  It may be here all the same (picker_have()).
+ */
+void picker_set_order(struct picker *p, uint8_t *const level[RARITY_LEVELS], bool in_sequence);
+
 /* Start: a piece that diskproc has already.  Also used when a whole new diskproc reports what it has (after picker_reset()). */
 void picker_have(struct picker *p, uint32_t piece);
 /* Diskproc was restarted: every open piece is lost, what was verified will be told anew; outstanding requests stay. */
 void picker_reset(struct picker *p);
 
-uint32_t picker_missing(const struct picker *p);  /* pieces not verified yet */
+uint32_t picker_missing(const struct picker *p);  /* wanted pieces that are not verified yet */
 uint32_t picker_open(const struct picker *p);     /* open pieces */
 bool picker_complete(const struct picker *p);
 

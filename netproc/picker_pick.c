@@ -4,11 +4,13 @@
  * In this order, until the peer has what it wanted:
  *  1. the piece that it works on already;
  *  2. what was begun and given back, spilled or rejected (head of the free list);
- *  3. a fast peer, while less than half of the budget is taken: a piece of its
- *     own (one sender for each piece makes blame exact); a peer that has not
+ *  3. a fast peer, while less than half of the budget is taken, unless pieces
+ *     are wanted in sequence: a piece of its own (one sender for each piece makes
+ *     blame exact); a peer that has not
  *     taken part in a good piece yet: likewise, while there is any memory;
  *  4. any other open piece with free blocks, the oldest first;
- *  5. a new piece, the rarest first (rarity.c), while there is memory;
+ *  5. a new piece, the rarest of the highest level first, or in sequence the
+ *     next one (rarity.c), while there is memory;
  *  6. blocks that others were asked for (take_over): in endgame, or when the
  *     budget is full and they do not come.
  *
@@ -144,6 +146,7 @@ static struct open *find_new(struct picker *p, struct picker_peer *peer)
 		.have = peer->counted_all ? NULL : peer->have,
 		.neighbour = peer->next_piece,
 		.shared_only = crowded,
+		.rivals = p->peer_count - p->rarity.seeds,
 		.sparse_at = &peer->sparse_at,
 	};
 	uint32_t piece;
@@ -183,7 +186,7 @@ static struct open *choose(struct picker *p, struct picker_peer *peer)
 	o = find_open(p, peer, true);
 	if (o)
 		return o;
-	own = peer->fast && (!peer->proven || p->reserved + p->piece_length <= p->budget / 2);
+	own = peer->fast && (!peer->proven || (!p->rarity.in_sequence && p->reserved + p->piece_length <= p->budget / 2));
 	o = own ? find_new(p, peer) : find_open(p, peer, false);
 	if (o)
 		return o;
@@ -407,7 +410,7 @@ uint32_t picker_pick_piece(struct picker *p, struct picker_peer *peer, uint32_t 
 
 	p->now_ms = max_u64(p->now_ms, now_ms);
 	want = on_trial(p, peer, min_u32(want, PICKER_QUEUE_MAX - peer->queue_count));
-	if (!want || piece >= p->pieces || is_had(p, piece) || !peer_has(peer, piece))
+	if (!want || piece >= p->pieces || !is_missing(p, piece) || !peer_has(peer, piece))
 		return 0;
 	o = open_of(p, piece);
 	if (!o && !has_room(p, p->piece_length))

@@ -5,12 +5,14 @@
 #define NETPROC_PICKER_STATE_H
 
 #include "picker.h"
-#include "rarity.h"
 
 #define ATTEMPTS_MAX 8u
 #define ASKERS_MAX 3u
 #define NO_PEER UINT16_MAX
 #define NO_OPEN UINT32_MAX
+/* In rarity's at[]: had; and neither wanted nor had. */
+#define AT_HAD UINT32_MAX
+#define AT_UNWANTED (UINT32_MAX - 1)
 
 struct block {
 	uint32_t sender;            /* id of who sent it, when received */
@@ -54,7 +56,7 @@ struct open {
 struct picker {
 	struct rarity rarity;
 	uint32_t pieces, piece_length, last_length, blocks_per_piece;
-	uint32_t missing;         /* pieces not verified */
+	uint32_t missing;         /* wanted pieces that are not verified */
 	uint8_t *missing_bits;    /* bitfield; owned */
 	uint64_t budget, reserved, single_bytes;
 	struct open **open;       /* by index; owned, as all they point to */
@@ -78,10 +80,11 @@ static inline struct open *open_of(const struct picker *p, uint32_t piece)
 {
 	uint32_t at = p->rarity.at[piece];
 
-	/* Pieces that are here have all bits set. */
-	return at & RARITY_OUT && at != UINT32_MAX ? p->open[at & ~RARITY_OUT] : NULL;
+	return at & RARITY_OUT && at < AT_UNWANTED ? p->open[at & ~RARITY_OUT] : NULL;
 }
-static inline bool is_had(const struct picker *p, uint32_t piece) { return p->rarity.at[piece] == UINT32_MAX; }
+static inline bool is_had(const struct picker *p, uint32_t piece) { return p->rarity.at[piece] == AT_HAD; }
+/* Wanted, and not verified. */
+static inline bool is_missing(const struct picker *p, uint32_t piece) { return p->rarity.at[piece] < AT_UNWANTED; }
 static inline uint32_t open_index(const struct picker *p, const struct open *o) { return p->rarity.at[o->piece] & ~RARITY_OUT; }
 static inline uint32_t piece_bytes(const struct picker *p, uint32_t piece)
 {

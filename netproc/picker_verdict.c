@@ -146,6 +146,10 @@ void picker_have(struct picker *p, uint32_t piece)
 		bug("picker: have %u of %u", piece, p->pieces);
 	if (is_had(p, piece))
 		return;
+	if (!is_missing(p, piece)) {
+		p->rarity.at[piece] = AT_HAD;
+		return;
+	}
 	o = open_of(p, piece);
 	if (o) {
 		for (i = 0; i < o->blocks; i++)
@@ -153,7 +157,7 @@ void picker_have(struct picker *p, uint32_t piece)
 				block_drop_askers(p, o, i, NULL, 0, &none);
 		open_end(p, o, true);
 	} else
-		rarity_take(&p->rarity, piece, UINT32_MAX);
+		rarity_take(&p->rarity, piece, AT_HAD);
 	bitfield_clear(p->missing_bits, piece);
 	p->missing--;
 }
@@ -194,6 +198,8 @@ void picker_reset(struct picker *p)
 		struct open *o = open_of(p, i);
 		if (o)
 			reset_open(p, o);
+		else if (is_had(p, i) && !rarity_is_wanted(&p->rarity, i))
+			p->rarity.at[i] = AT_UNWANTED;
 		else if (is_had(p, i)) {
 			rarity_put(&p->rarity, i);
 			bitfield_set(p->missing_bits, i);

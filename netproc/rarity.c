@@ -1,5 +1,5 @@
 /*
- * rarity.c - see rarity.h.  10.1 bytes a piece; nothing here scans all pieces
+ * rarity.c - see rarity.h.  10.1 bytes a piece, 10.5 with levels; nothing here scans all pieces
  * for a block, and nothing allocates after rarity_init().
  *
  * Layout: order[] holds the idle pieces sorted by bucket (the number of peers
@@ -8,13 +8,18 @@
  * swap for each bucket that is rarer still, usually none.  Within a bucket the
  * order means nothing: the search starts at a random place in it.
  *
+ * Levels are further buckets: those of level 0 are the rarest of all, whatever
+ * their number of peers.  In sequence nobody looks at the order, so it may stay
+ * stale; the next piece is the first bit that three bitfields share.
+ *
  * A bitfield that comes or goes changes all counts at once; then the order is
  * only marked stale and built anew by one counting sort when it is next searched.
  *
  * Invariants (tests/unit/picker_check.h):
  *  1. idle counts the pieces whose at[] lacks RARITY_OUT; idle_bits says which.
- *  2. end[] falls from end[0] == idle to end[RARITY_BUCKETS] == 0.
+ *  2. end[] falls from end[0] == idle to 0 behind the last bucket.
  *  3. unless stale, at[order[i]] == i for i < idle, and a piece stands within its bucket.
+ *  4. in sequence, no idle piece of a level stands before first[level].
  */
 #include "rarity.h"
 
@@ -24,14 +29,32 @@
 
 /* Neighbours are taken in runs of this many bytes: kind to disks, still random across peers. */
 #define RUN_BYTES (4u << 20)
+/*
+ * But only while there are this many runs for each peer that fetches too: two
+ * that are in the same run get the same pieces from a lone seed until its end.
+ */
+#define RUNS_PER_RIVAL 16u
 /* Pieces looked at among the rarest before a sparse bitfield is searched itself. */
 #define LOOK_RARE 192u
 /* Candidates from the peer's own bitfield of which the rarest is taken. */
 #define LOOK_SPARSE 8u
 
+/* Of a piece that is wanted. */
+static uint32_t level_of(const struct rarity *r, uint32_t piece)
+{
+	if (r->levels == 1 || bitfield_get(r->level[0], piece))
+		return 0;
+	return bitfield_get(r->level[1], piece) ? 1 : 2;
+}
+
 static uint32_t bucket_of(const struct rarity *r, uint32_t piece)
 {
-	return min_u32(r->peers[piece], RARITY_BUCKETS - 1);
+	return level_of(r, piece) * RARITY_BUCKETS + min_u32(r->peers[piece], RARITY_BUCKETS - 1);
+}
+
+bool rarity_is_wanted(const struct rarity *r, uint32_t piece)
+{
+	return r->levels == 1 || bitfield_get(r->level[level_of(r, piece)], piece);
 }
 
 static uint32_t random_below(struct rarity *r, uint32_t n)
@@ -57,6 +80,7 @@ void rarity_init(struct rarity *r, uint32_t pieces, uint32_t piece_length, uint6
 	for (r->run = 1; r->run <= RUN_BYTES / 2 / max_u32(piece_length, 1); r->run *= 2)
 		;
 	r->idle = pieces;
+	r->levels = 1;
 	r->order = must_calloc(pieces, sizeof *r->order);
 	r->at = must_calloc(pieces, sizeof *r->at);
 	r->peers = must_calloc(pieces, sizeof *r->peers);
@@ -69,25 +93,40 @@ void rarity_init(struct rarity *r, uint32_t pieces, uint32_t piece_length, uint6
 	r->end[0] = pieces;
 }
 
+void rarity_set_order(struct rarity *r, uint8_t *const level[RARITY_LEVELS], bool in_sequence)
+{
+	r->in_sequence = in_sequence;
+	if (!level[0])
+		return;
+	r->levels = RARITY_LEVELS;
+	memcpy(r->level, level, sizeof r->level);
+	r->stale = true;
+}
+
 void rarity_release(struct rarity *r)
 {
+	uint32_t i;
+
 	free(r->order);
 	free(r->at);
 	free(r->peers);
 	free(r->idle_bits);
+	for (i = 0; i < RARITY_LEVELS; i++)
+		free(r->level[i]);
 	memset(r, 0, sizeof *r);
 }
 
 /* One counting sort by availability. */
 static void rebuild(struct rarity *r)
 {
-	uint32_t next[RARITY_BUCKETS], count[RARITY_BUCKETS] = { 0 }, i, b, sum = 0;
+	uint32_t next[RARITY_LEVELS * RARITY_BUCKETS], count[RARITY_LEVELS * RARITY_BUCKETS] = { 0 }, i, b, sum = 0;
+	uint32_t buckets = r->levels * RARITY_BUCKETS;
 
 	for (i = 0; i < r->pieces; i++)
 		if (rarity_is_idle(r, i))
 			count[bucket_of(r, i)]++;
-	r->end[RARITY_BUCKETS] = 0;
-	for (b = RARITY_BUCKETS; b-- > 0;) {
+	r->end[buckets] = 0;
+	for (b = buckets; b-- > 0;) {
 		next[b] = sum;
 		sum += count[b];
 		r->end[b] = sum;
@@ -141,6 +180,7 @@ void rarity_put(struct rarity *r, uint32_t piece)
 	}
 	r->idle++;
 	r->turn++;
+	r->first[level_of(r, piece)] = min_u32(r->first[level_of(r, piece)], piece);
 	bitfield_set(r->idle_bits, piece);
 }
 
@@ -160,7 +200,7 @@ void rarity_more(struct rarity *r, uint32_t piece)
 	if (r->peers[piece] == UINT16_MAX)
 		bug("rarity: more than %u peers", UINT16_MAX);
 	r->peers[piece]++;
-	if (r->stale || !rarity_is_idle(r, piece) || b == RARITY_BUCKETS - 1)
+	if (r->stale || !rarity_is_idle(r, piece) || b % RARITY_BUCKETS == RARITY_BUCKETS - 1)
 		return;
 	swap(r, r->at[piece], r->end[b + 1]);
 	r->end[b + 1]++;
@@ -258,7 +298,7 @@ static uint32_t find_sparse(struct rarity *r, const struct rarity_want *w)
 		from = found + 1;
 		if (w->shared_only && rarity_sources(r, found) <= 1)
 			continue;
-		if (best == RARITY_NONE || r->peers[found] < r->peers[best])
+		if (best == RARITY_NONE || bucket_of(r, found) < bucket_of(r, best))
 			best = found;
 	}
 	*w->sparse_at = from < r->pieces ? from : 0;
@@ -271,26 +311,71 @@ static bool fits(const struct rarity *r, const struct rarity_want *w, uint32_t p
 	       (!w->have || bitfield_get(w->have, piece));
 }
 
+/* The first idle piece from `from` on that is set in both of these too; each may be NULL: all are. */
+static uint32_t next_idle(const struct rarity *r, const uint8_t *a, const uint8_t *b, uint32_t from)
+{
+	size_t bytes = bitfield_bytes(r->pieces), w;
+
+	for (w = from / 64; w * 8 < bytes; w++) {
+		uint64_t v = both_word(r->idle_bits, a ? a : r->idle_bits, w * 8, bytes);
+
+		if (v && b)
+			v &= both_word(b, b, w * 8, bytes);
+		if (w == from / 64)
+			v &= UINT64_MAX >> from % 64;
+		if (v)
+			return (uint32_t)(w * 64) + (uint32_t)__builtin_clzll(v);
+	}
+	return RARITY_NONE;
+}
+
+/* In sequence: the first idle piece of a level that the peer has. */
+static uint32_t next_of_level(struct rarity *r, const struct rarity_want *w, uint32_t level)
+{
+	uint32_t piece = next_idle(r, r->level[level], NULL, r->first[level]), look = LOOK_RARE;
+
+	r->first[level] = min_u32(piece, r->pieces);
+	while (piece != RARITY_NONE && look--) {
+		if ((!w->have || bitfield_get(w->have, piece)) && !(w->shared_only && rarity_sources(r, piece) <= 1))
+			return piece;
+		piece = next_idle(r, r->level[level], w->have, piece + 1);
+	}
+	return RARITY_NONE;
+}
+
+static uint32_t find_in_sequence(struct rarity *r, const struct rarity_want *w)
+{
+	uint32_t level, found = RARITY_NONE;
+
+	for (level = 0; level < r->levels && found == RARITY_NONE; level++)
+		found = next_of_level(r, w, level);
+	return found;
+}
+
 uint32_t rarity_find(struct rarity *r, const struct rarity_want *w)
 {
 	uint32_t b, i, look = LOOK_RARE, begin, size, at, piece;
+	bool runs;
 
+	if (r->in_sequence)
+		return find_in_sequence(r, w);
 	if (r->stale)
 		rebuild(r);
-	/* A piece in bucket 0 is had by seeds only. */
-	for (b = w->have ? 1 : 0; b < RARITY_BUCKETS && look; b++) {
+	for (b = 0; b < r->levels * RARITY_BUCKETS && look; b++) {
 		begin = r->end[b + 1];
 		size = r->end[b] - begin;
-		if (!size || (w->shared_only && b + r->seeds <= 1))
+		/* A piece that no peer has is had by seeds only. */
+		if (!size || (w->have && b % RARITY_BUCKETS == 0) || (w->shared_only && b % RARITY_BUCKETS + r->seeds <= 1))
 			continue;
-		if (fits(r, w, w->neighbour, b) && w->neighbour & (r->run - 1))
+		runs = size / r->run >= RUNS_PER_RIVAL * w->rivals;
+		if (runs && fits(r, w, w->neighbour, b) && w->neighbour & (r->run - 1))
 			return w->neighbour;
 		at = random_below(r, size);
 		for (i = 0; i < size && look; i++, look--) {
 			piece = r->order[begin + at];
 			if (!w->have || bitfield_get(w->have, piece)) {
 				uint32_t start = piece & ~(r->run - 1);
-				return fits(r, w, start, b) ? start : piece;
+				return runs && fits(r, w, start, b) ? start : piece;
 			}
 			at = at + 1 == size ? 0 : at + 1;
 		}

@@ -9,6 +9,8 @@
  */
 #include "requests.h"
 
+#include "bitfield.h"
+
 #define RING_FIRST 16u
 
 static struct request *at(const struct requests *q, uint32_t i)
@@ -64,7 +66,7 @@ enum requests_verdict requests_add(struct requests *q, uint32_t piece, uint32_t 
 {
 	uint64_t place = (uint64_t)piece << 32 | begin;
 
-	if (!length || length > REQUEST_BYTES_MAX || begin >= piece_bytes || length > piece_bytes - begin)
+	if (!requests_possible(begin, length, piece_bytes))
 		return REQUESTS_LIE;
 	if (!have)
 		return REQUESTS_NOT_HAD;
@@ -261,6 +263,23 @@ void requests_forget(struct requests *q)
 
 	requests_release(q, &nobodys);
 	q->lost = 0;
+}
+
+uint32_t requests_keep_had(struct requests *q, const uint8_t *have, struct request out[REQUESTS_MAX], bool *stuck)
+{
+	uint32_t i, dropped = 0, kept = q->sent ? 1 : 0;
+
+	if (q->parts)
+		bug("%u reads or slots of another diskproc", q->parts);
+	*stuck = kept && !bitfield_get(have, at(q, 0)->piece);
+	for (i = kept; i < q->count; i++) {
+		if (bitfield_get(have, at(q, i)->piece))
+			*at(q, kept++) = *at(q, i);
+		else
+			out[dropped++] = *at(q, i);
+	}
+	q->count = kept;
+	return dropped;
 }
 
 /* ---- the socket */

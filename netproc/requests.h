@@ -67,12 +67,18 @@ void requests_clear(struct requests *q);
 static inline uint32_t requests_count(const struct requests *q) { return q->count; }
 static inline bool requests_midway(const struct requests *q) { return q->sent > 0; }
 
+/* Whether such a part can be asked for at all.  piece_bytes: length of that piece, 0 when there is none. */
+static inline bool requests_possible(uint32_t begin, uint32_t length, uint32_t piece_bytes)
+{
+	return length && length <= REQUEST_BYTES_MAX && begin < piece_bytes && length <= piece_bytes - begin;
+}
+
 enum requests_verdict {
 	REQUESTS_TAKEN,
 	REQUESTS_DUPLICATE, /* is in the queue: ignored; costs patience */
 	REQUESTS_FULL,      /* the peer overruns what we told it: to be rejected; costs patience */
 	REQUESTS_NOT_HAD,   /* of a piece that we did not announce: to be rejected; costs patience */
-	REQUESTS_LIE,       /* no such piece, not inside it, or of an impossible length: the peer is dropped */
+	REQUESTS_LIE,       /* not possible: the peer is dropped */
 	REQUESTS_NO_MEMORY, /* to be rejected */
 };
 /* piece_bytes: length of that piece, 0 when there is none; have: it is verified and announced. */
@@ -116,6 +122,13 @@ enum requests_failed requests_on_failed(struct requests *q, uint32_t serial, str
 void requests_release(struct requests *q, struct requests_freed *freed);
 /* diskproc was replaced: its slots are gone, and so are the reads that were out. */
 void requests_forget(struct requests *q);
+/*
+ * The next one has told what it has (a bitfield), and no read was issued since
+ * requests_forget(): requests for other pieces are dropped.  out, and what is
+ * returned, as with requests_choke().  *stuck: the one that is partly sent cannot
+ * go on; it stays in the queue, and there is no way on with this peer.
+ */
+uint32_t requests_keep_had(struct requests *q, const uint8_t *have, struct request out[REQUESTS_MAX], bool *stuck);
 
 /* ---- the socket */
 

@@ -10,6 +10,7 @@
 #include "bitfield.h"
 #include "log.h"
 #include "swarm_state.h"
+#include "wanted_pieces.h"
 
 #define TICK_MS 250u
 #define FLUSH_BLOCKS 64u /* a full packet: each wakes diskproc, which costs more than the wait */
@@ -27,6 +28,7 @@ const uint8_t *swarm_peer_id(struct swarm *s) { return s->peer_id; }
 uint64_t swarm_now(struct swarm *s) { return loop_now(s->loop); }
 uint32_t swarm_bitfield_bytes(struct swarm *s) { return s->bitfield_bytes; }
 const uint8_t *swarm_have(struct swarm *s) { return s->have; }
+uint32_t swarm_have_count(const struct swarm *s) { return s->have_count; }
 const struct slots *swarm_upload_slots(struct swarm *s) { return disk_upload_slots(s->disk); }
 uint32_t swarm_told(const struct swarm *s) { return s->come_count; }
 uint16_t swarm_port(struct swarm *s) { return s->options.port; }
@@ -37,7 +39,7 @@ void swarm_kick(struct swarm *s)
 	s->kick = true;
 }
 
-uint64_t swarm_rate(const struct swarm *s) { return s->rate; }
+uint64_t swarm_rate(const struct swarm *s) { return s->down_meter.rate; }
 uint32_t swarm_sending(const struct swarm *s) { return s->sending; }
 uint32_t swarm_request_timeout(const struct swarm *s) { return s->options.request_timeout_ms; }
 
@@ -48,6 +50,12 @@ void swarm_count(struct swarm *s, uint32_t received, uint32_t wasted)
 }
 
 /* ---- peers come and go */
+
+/* It was worth a connection: it gave something or, once there is nothing left to get, took something. */
+static bool was_of_use(const struct peer *p)
+{
+	return p->shook && (p->received_bytes || (picker_complete(p->swarm->picker) && p->up.choke.sent_bytes));
+}
 
 void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 {
@@ -71,7 +79,7 @@ void swarm_drop(struct peer *p, enum drop_reason reason, const char *why)
 		picker_leave(s->picker, &p->pick);
 		swarm_kick(s);
 	}
-	swarm_disconnected(s, p->candidate, reason, !p->shook || !p->received_bytes);
+	swarm_disconnected(s, p->candidate, reason, !was_of_use(p));
 	s->connect = true;
 }
 
@@ -84,6 +92,14 @@ static bool takes_its_place(const struct swarm *s, const struct peer *p, const s
 	bool ours = memcmp(s->peer_id, p->peer_id, sizeof s->peer_id) > 0;
 
 	return p->incoming != o->incoming && p->incoming != ours && loop_now(s->loop) - o->connected_ms < AT_ONCE_MS;
+}
+
+/* It is the same peer: what it gave and took counts on, or a new connection would pay all its debts. */
+static void take_over_account(struct peer *p, const struct peer *o)
+{
+	p->received_bytes = o->received_bytes;
+	p->up.choke = o->up.choke;
+	p->up.choke.interested = p->up.choke.unchoked = p->up.choke.optimistic = p->up.choke.changed = false;
 }
 
 bool swarm_admit(struct peer *p)
@@ -102,6 +118,8 @@ bool swarm_admit(struct peer *p)
 		    !memcmp(o->addr.ip, p->addr.ip, sizeof p->addr.ip)) {
 			bool replaces = takes_its_place(s, p, o);
 
+			if (replaces)
+				take_over_account(p, o);
 			/* One that connected to us may leave: then it is to be dialled again. */
 			swarm_drop(replaces ? o : p, o->incoming || p->incoming ? DROP_USELESS : DROP_SELF, "a second connection to the same peer");
 			if (!replaces)
@@ -177,18 +195,6 @@ static void replace_useless(struct swarm *s, uint64_t now)
 	}
 }
 
-static void measure_rate(struct swarm *s, uint64_t now)
-{
-	uint64_t passed = now - s->rate_ms, instant;
-
-	if (passed < TICK_MS)
-		return;
-	instant = (s->received - s->rate_received) * 1000 / passed;
-	s->rate = s->rate ? (s->rate * 7 + instant) / 8 : instant;
-	s->rate_received = s->received;
-	s->rate_ms = now;
-}
-
 /* What came since it was told last, as far as it takes it: a slow peer learns later, in the next ticks. */
 static void tell_haves_to(struct swarm *s, struct peer *p)
 {
@@ -215,7 +221,7 @@ static void on_tick(void *arg)
 	uint32_t i, spill;
 
 	loop_timer_set(s->loop, &s->tick, now + TICK_MS, on_tick, s);
-	measure_rate(s, now);
+	meter_look(&s->down_meter, s->received, now);
 	s->sending = 0;
 	for (i = 0; i < s->count; i++) {
 		if (s->peers[i]->dead)
@@ -298,9 +304,60 @@ uint32_t swarm_wait_ms(const struct swarm *s)
 	return s->up.kick ? 0 : disk_pending(s->disk) ? 1 : s->super_kick ? 20 : 1000;
 }
 
+/* ---- what is wanted */
+
+static void count_missing(struct swarm *s)
+{
+	uint32_t i;
+
+	s->missing_bytes = s->info->h->total_length;
+	for (i = 0; s->unwanted && i < s->info->h->piece_count; i++)
+		if (bitfield_get(s->unwanted, i))
+			s->missing_bytes -= metainfo_piece_bytes(s->info, i);
+}
+
+static void set_order(struct swarm *s, const struct wanted *wanted)
+{
+	uint8_t *level[RARITY_LEVELS];
+	uint32_t i;
+
+	wanted_pieces(level, wanted, s->info, s->options.order & NET_ENDS_FIRST);
+	if (wanted->level && level[0]) {
+		s->unwanted = must_alloc(s->bitfield_bytes);
+		for (i = 0; i < s->bitfield_bytes; i++)
+			s->unwanted[i] = (uint8_t)~(level[0][i] | level[1][i] | level[2][i]);
+	}
+	count_missing(s);
+	picker_set_order(s->picker, level, s->options.order & NET_IN_SEQUENCE);
+}
+
+void swarm_gained(struct swarm *s, uint32_t piece)
+{
+	uint32_t bytes = metainfo_piece_bytes(s->info, piece);
+
+	bitfield_set(s->have, piece);
+	s->have_count++;
+	s->verified_bytes += bytes;
+	if (!s->unwanted || !bitfield_get(s->unwanted, piece))
+		s->missing_bytes -= bytes;
+}
+
+void swarm_lost_all(struct swarm *s)
+{
+	memset(s->have, 0, s->bitfield_bytes);
+	s->have_count = 0;
+	s->verified_bytes = 0;
+	count_missing(s);
+}
+
+bool swarm_is_partial_seed(const struct swarm *s)
+{
+	return picker_complete(s->picker) && s->have_count < s->info->h->piece_count;
+}
+
 /* ---- life */
 
-struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info,
+struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info, const struct wanted *wanted,
 			const struct msg_net_options *options, const uint8_t peer_id[20], const struct swarm_hooks *hooks)
 {
 	struct swarm *s = must_calloc(1, sizeof *s);
@@ -322,11 +379,12 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 	s->peers = must_calloc(options->max_peers, sizeof(struct peer *));
 	s->candidates = candidates_new(chance[0]);
 	s->picker = picker_new(info->h->piece_count, info->h->piece_length, info->h->total_length, options->budget_bytes, chance[1]);
+	set_order(s, wanted);
 	s->disk = disk_new(l, slots, info->h->piece_count, &disk_hooks);
 	swarm_upload_init(s);
 	s->chokes = must_calloc(options->max_peers, sizeof(struct choker_peer *));
 	choker_init(&s->choker, chance[2]);
-	s->rate_ms = now_ms();
+	meter_look(&s->down_meter, 0, now_ms());
 	loop_timer_set(l, &s->tick, now_ms() + TICK_MS, on_tick, s);
 	return s;
 }
@@ -351,6 +409,7 @@ void swarm_free(struct swarm *s)
 	candidates_free(s->candidates);
 	disk_free(s->disk);
 	free(s->have);
+	free(s->unwanted);
 	free(s->come);
 	free(s->chokes);
 	swarm_super_free(s);
@@ -363,10 +422,10 @@ void swarm_stats(struct swarm *s, struct msg_net_stats *out)
 	uint32_t i;
 
 	memset(out, 0, sizeof *out);
-	measure_rate(s, loop_now(s->loop));
+	meter_look(&s->down_meter, s->received, loop_now(s->loop));
 	out->received_bytes = s->received;
 	out->wasted_bytes = s->wasted;
-	out->rate = s->rate;
+	out->rate = s->down_meter.rate;
 	out->uploaded_bytes = s->up.bytes;
 	out->upload_rate = s->up.meter.rate;
 	out->peers = s->shaken;
@@ -413,5 +472,5 @@ void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloade
 {
 	*uploaded = s->up.bytes;
 	*downloaded = s->received;
-	*left = s->info->h->total_length - s->verified_bytes;
+	*left = s->missing_bytes ? s->missing_bytes : s->info->h->total_length - s->verified_bytes;
 }

@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "metainfo.h"
 #include "peer.h"
+#include "wanted.h"
 
 struct swarm;
 
@@ -20,12 +21,13 @@ struct swarm;
 struct swarm_hooks {
 	void *arg;
 	void (*on_ready)(void *arg);      /* diskproc told what is there: the download may begin (or is complete) */
-	void (*on_complete)(void *arg);   /* the last piece verified */
+	void (*on_complete)(void *arg);   /* the last wanted piece verified */
 	void (*on_disk_lost)(void *arg);
 	void (*need_peers)(void *arg, uint32_t have); /* peers run short */
 };
 
-struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info,
+/* wanted: checked against the form; looked at now only. */
+struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots *slots, const struct metainfo *info, const struct wanted *wanted,
 			const struct msg_net_options *options, const uint8_t peer_id[20], const struct swarm_hooks *hooks);
 /* After swarm_shutdown() and a turn's end. */
 void swarm_free(struct swarm *s);
@@ -52,7 +54,13 @@ void swarm_shutdown(struct swarm *s);
 void swarm_stats(struct swarm *s, struct msg_net_stats *out);
 /* What -v and --json show of peer number i, 0 to max_peers - 1.  False: there is none, or it has not shaken hands. */
 bool swarm_peer_info(struct swarm *s, uint32_t i, struct msg_peer_info *out);
+/*
+ * For trackers.  left: of the wanted pieces what is not verified; when all of
+ * them are, of the torrent: who does not have all of it is no seed.
+ */
 void swarm_totals(const struct swarm *s, uint64_t *uploaded, uint64_t *downloaded, uint64_t *left);
+/* All that is wanted is here, and something else is not (BEP 21). */
+bool swarm_is_partial_seed(const struct swarm *s);
 
 /* ---- uploads, for peer*.c (swarm_upload.c) */
 
@@ -98,6 +106,7 @@ const uint8_t *swarm_peer_id(struct swarm *s);
 uint64_t swarm_now(struct swarm *s);
 uint32_t swarm_bitfield_bytes(struct swarm *s);
 const uint8_t *swarm_have(struct swarm *s); /* our own bitfield */
+uint32_t swarm_have_count(const struct swarm *s); /* bits of it that are set */
 const char *swarm_client(struct swarm *s);  /* our name for extended handshakes; NULL: not told */
 
 /* Memory for a peer's bitfield within the budget of all (32 MiB); NULL: too much.  peer_free gives it back. */

@@ -29,6 +29,7 @@ void swarm_choke(struct swarm *s)
 			continue;
 		p->up.choke.received_bytes = p->received_bytes;
 		p->up.choke.upload_only = p->pick.all || p->upload_only;
+		p->up.choke.wanted = p->interested;
 		p->up.choke.snubs = rate_snubbed(&p->rate);
 		s->chokes[n++] = &p->up.choke;
 	}

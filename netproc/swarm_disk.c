@@ -14,8 +14,7 @@ static void on_have(void *arg, uint32_t piece)
 
 	if (bitfield_get(s->have, piece))
 		return;
-	bitfield_set(s->have, piece);
-	s->verified_bytes += metainfo_piece_bytes(s->info, piece);
+	swarm_gained(s, piece);
 	picker_have(s->picker, piece);
 }
 
@@ -53,8 +52,7 @@ static bool on_verified(void *arg, uint32_t piece)
 
 	if (!picker_on_verified(s->picker, piece))
 		return false;
-	bitfield_set(s->have, piece);
-	s->verified_bytes += metainfo_piece_bytes(s->info, piece);
+	swarm_gained(s, piece);
 	remember(s, piece);
 	swarm_kick(s);
 	if (picker_complete(s->picker))
@@ -175,8 +173,7 @@ void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd)
 	/* The old channel's end may not have been read yet. */
 	forget_disk(s);
 	picker_reset(s->picker);
-	memset(s->have, 0, s->bitfield_bytes);
-	s->verified_bytes = 0;
+	swarm_lost_all(s);
 	s->disk_held = false;
 	disk_attach(s->disk, fd, epoch, slots_fd);
 }

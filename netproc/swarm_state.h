@@ -78,6 +78,8 @@ struct swarm {
 	struct dialing dialing[DIALS_MOST];
 	uint32_t dials_under_way;
 	uint8_t *have; /* our own bitfield */
+	uint32_t have_count;
+	uint8_t *unwanted; /* bitfield; owned; NULL: every piece is wanted */
 	uint32_t bitfield_bytes, held_slots;
 	size_t bitfield_memory;
 	uint32_t *come, come_count, come_room; /* pieces that were verified since the start, in that order; owned */
@@ -91,7 +93,8 @@ struct swarm {
 	struct loop_timer tick;
 	uint64_t flushed_us, needed_ms, replaced_ms;
 	uint64_t received, wasted, verified_bytes;
-	uint64_t rate, rate_received, rate_ms;
+	uint64_t missing_bytes; /* of wanted pieces, not verified */
+	struct meter down_meter; /* of received */
 	uint32_t banned;
 };
 
@@ -110,6 +113,12 @@ void swarm_cancel_dials(struct swarm *s);
 /* It sent wrong data: whoever comes from its host is refused from now on. */
 void swarm_ban_stranger(struct swarm *s, uint32_t id, const char *why);
 
+/* swarm.c */
+
+/* We have one piece more; none any more. */
+void swarm_gained(struct swarm *s, uint32_t piece);
+void swarm_lost_all(struct swarm *s);
+
 /* swarm_disk.c */
 extern const struct disk_hooks swarm_disk_hooks; /* arg is left to be set */
 
@@ -124,7 +133,7 @@ bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
 void swarm_upload_gone(struct peer *p);
 /* Before dead peers are freed. */
 void swarm_upload_forget_dead(struct swarm *s);
-/* Another diskproc has told what is there: what was asked for before is read from it. */
+/* Another diskproc has told what is there: what was asked for before is read from it, or rejected. */
 void swarm_upload_resume(struct swarm *s);
 /* diskproc is gone, with its slots. */
 void swarm_upload_lost(struct swarm *s);

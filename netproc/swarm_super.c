@@ -27,7 +27,7 @@ void swarm_super_begin(struct swarm *s)
 {
 	uint64_t chance;
 
-	if (!s->options.super_seed || s->super_state != SUPER_NO || s->come_count || !picker_complete(s->picker))
+	if (!s->options.super_seed || s->super_state != SUPER_NO || s->come_count || s->have_count < s->info->h->piece_count)
 		return;
 	random_bytes(&chance, sizeof chance);
 	superseed_init(&s->super, s->info->h->piece_count, chance);

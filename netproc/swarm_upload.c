@@ -261,8 +261,7 @@ void swarm_upload_resume(struct swarm *s)
 	uint32_t i;
 
 	for (i = 0; i < s->count; i++)
-		if (requests_count(&s->peers[i]->up.requests))
-			swarm_upload_turn_for(s->peers[i]);
+		peer_upload_again(s->peers[i]);
 }
 
 void swarm_upload_lost(struct swarm *s)

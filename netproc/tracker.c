@@ -23,7 +23,7 @@ const char *const tracker_result_texts[TRACKER_RESULTS] = {
 	[TRACKER_BAD_URL] = "unusable URL",
 };
 
-static const char *const event_names[] = { NULL, "started", "completed", "stopped" };
+static const char *const event_names[] = { NULL, "started", "completed", "stopped", "paused" };
 
 /* A string being written; `fits` turns false for good when the room ends. */
 struct text {

@@ -41,7 +41,7 @@ enum tracker_result {
 };
 extern const char *const tracker_result_texts[TRACKER_RESULTS];
 
-enum tracker_event { TRACKER_NONE, TRACKER_STARTED, TRACKER_COMPLETED, TRACKER_STOPPED };
+enum tracker_event { TRACKER_NONE, TRACKER_STARTED, TRACKER_COMPLETED, TRACKER_STOPPED, TRACKER_PAUSED };
 
 struct tracker_request {
 	uint8_t info_hash[20];

@@ -155,7 +155,7 @@ static bool tell_all(const struct download *d)
 	all = files == good_files && good == h->piece_count;
 	screen_note("%s: %u of %u file%s and %u of %u piece%s are good", d->name, good_files, files, files == 1 ? "" : "s", good,
 		    h->piece_count, h->piece_count == 1 ? "" : "s");
-	json_begin("checked", d->index);
+	json_begin("check", d->index);
 	json_text("name", d->out.name, strlen(d->out.name));
 	json_bool("ok", all);
 	json_bool("part", d->out.incomplete);

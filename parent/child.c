@@ -209,7 +209,7 @@ static const struct {
 	/* The slots are mapped after GO.  Two epolls: peers, and all others.  libcurl's way to wake itself: a pair of sockets, an eventfd, or none. */
 	[ROLE_NETPROC] = { KEPT(DISK) | KEPT(DIAL) | KEPT(UPLOAD_SLOTS), 2, 4 },
 	/* The form is mapped after GO, so are the slots; an eventfd: its threads have results. */
-	[ROLE_DISKPROC] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE) | KEPT(SPILL) | KEPT(DISK) | KEPT(SLOTS), 1, 1 },
+	[ROLE_DISKPROC] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE) | KEPT(SPILL) | KEPT(DISK) | KEPT(SLOTS) | KEPT(RECORD) | KEPT(PARTS), 1, 1 },
 	[ROLE_CREATE] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE), 1, 1 }, /* an eventfd: its threads have results */
 };
 

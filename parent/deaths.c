@@ -48,6 +48,7 @@ static void restart(struct download *d, struct child *c)
 			checking_begin(d);
 		else
 			d->out.existed = true;
+		d->told_checked = false;
 		download_close_fd(&d->upload_slots);
 	}
 	/* netproc knows one dialer for life. */

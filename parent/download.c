@@ -36,6 +36,7 @@ void download_init(struct download *d, struct context *x, uint32_t index, const 
 	if (!strcmp(source, "-"))
 		source = "standard input";
 	screen_safe(d->name, sizeof d->name, source, strlen(source));
+	d->selection.fd = -1;
 	output_init(&d->out);
 	creating_init(&d->creating);
 	for (i = 0; i < ROLE_COUNT; i++)
@@ -62,6 +63,7 @@ void download_close(struct download *d)
 		download_close_fd(&d->child[i].listener);
 	}
 	output_close(&d->out);
+	select_close(&d->selection);
 	peer_table_close(&d->peers);
 	creating_close(&d->creating);
 	checking_close(&d->checking);
@@ -147,7 +149,6 @@ void download_complete(struct download *d)
 {
 	char error[1000], took[32];
 	struct text t;
-	const struct metainfo_header *h = d->m.h;
 	bool already = d->out.finished;
 
 	if (d->out.incomplete) {
@@ -169,7 +170,7 @@ void download_complete(struct download *d)
 	json_begin("complete", d->index);
 	json_word("directory", d->x->o->dir);
 	json_text("name", d->out.name, strlen(d->out.name));
-	json_number("bytes", h->total_length);
+	json_number("bytes", d->selection.sum.bytes);
 	json_number("milliseconds", d->x->now_ms - d->started_ms);
 	json_bool("already", already);
 	json_end_result();
@@ -391,8 +392,8 @@ bool download_row(const struct download *d, struct screen_row *row)
 		.seeding = d->state == DOWNLOAD_SEEDING,
 		.detail = d->x->o->verbose > 0,
 		.done = d->disk.verified_bytes,
-		.total = d->m.h->total_length,
-		.checked = d->disk.checked_bytes,
+		.total = d->selection.sum.bytes,
+		.checked = d->disk.checked_bytes + d->disk.known_bytes,
 		.received = run.downloaded,
 		.wasted = d->wasted_before + d->net.wasted_bytes,
 		.rate = d->net.rate,
@@ -401,7 +402,7 @@ bool download_row(const struct download *d, struct screen_row *row)
 		.ratio_milli = seeding_ratio_milli(s.uploaded, d->disk.verified_bytes),
 		.left_s = until == UINT64_MAX ? until : (max_u64(until, d->x->now_ms) - d->x->now_ms + SECOND_MS - 1) / SECOND_MS,
 		.pieces = d->disk.verified_pieces,
-		.pieces_total = d->m.h->piece_count,
+		.pieces_total = d->selection.sum.pieces,
 		.rejected = d->disk.rejected_pieces,
 		.pieces_open = d->net.open_pieces,
 		.peers = d->net.peers,

@@ -25,6 +25,7 @@
 #include "peer_table.h"
 #include "screen.h"
 #include "seeding.h"
+#include "select.h"
 
 #define RESTARTS_MAX 5u
 #define RESTARTS_MS 60000u
@@ -75,6 +76,7 @@ struct download {
 	struct metainfo m;  /* of `form`, once it was mapped and validated */
 	bool mapped;
 	char name[1100];    /* for people: the torrent's name escaped, or the source */
+	struct selection selection; /* owned; once it was mapped */
 	struct output out;
 	bool disk_only;     /* nothing to fetch or to give: only diskproc is started */
 	bool seeds;         /* goes on when all is there */
@@ -95,6 +97,8 @@ struct download {
 	uint16_t port;      /* on which others can connect to it; 0: none */
 	struct msg_net_stats net;
 	struct msg_disk_progress disk;
+	bool told_checked;  /* what was there is known, to the present diskproc, and was told of */
+	bool was_checked;   /* to one that was */
 	struct peer_table peers;
 	uint64_t wasted_before; /* of netprocs that died */
 	struct totals before;   /* the same */

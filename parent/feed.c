@@ -136,10 +136,16 @@ bool feed_has_edge(const struct download *d, enum role a, enum role b, uint32_t 
 	return false;
 }
 
+/* Whoever checks and reports asks it only when that is wanted, and never writes it. */
+static bool uses_record(const struct download *d)
+{
+	return !d->checking.active || d->x->o->quick;
+}
+
 /* What a role needs before its set-up can end. */
 static uint32_t needs(const struct download *d, enum role role)
 {
-	uint32_t n;
+	uint32_t wanted = d->selection.fd >= 0 ? BIT(SETUP_WANTED) : 0, n;
 
 	switch (role) {
 	case ROLE_RESOLVER:
@@ -147,9 +153,12 @@ static uint32_t needs(const struct download *d, enum role role)
 	case ROLE_DIALER:
 		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_RESOLVE);
 	case ROLE_NETPROC:
-		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0);
+		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0) | wanted;
 	case ROLE_DISKPROC:
-		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 && !d->checking.active ? BIT(SETUP_SPILL) : 0);
+		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.state.have >= 0 && uses_record(d) ? BIT(SETUP_RECORD) : 0) | wanted;
+		/* Who only reads needs none of them. */
+		if (!d->checking.active)
+			n |= (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0) | (d->out.parts >= 0 ? BIT(SETUP_PARTS) : 0);
 		return n | (d->disk_only ? 0 : BIT(SETUP_DISK) | BIT(SETUP_SLOTS));
 	default:
 		return 0;
@@ -187,6 +196,12 @@ static int kept_fd(const struct download *d, enum setup_fd what)
 		return d->mount >= 0 ? d->mount : d->out.root;
 	case SETUP_SPILL:
 		return d->out.spill;
+	case SETUP_RECORD:
+		return d->out.state.have;
+	case SETUP_WANTED:
+		return d->selection.fd;
+	case SETUP_PARTS:
+		return d->out.parts;
 	case SETUP_SLOTS:
 		return d->slots;
 	case SETUP_UPLOAD_SLOTS:
@@ -221,6 +236,7 @@ static void send_net_options(struct download *d, struct child *c)
 		.super_seed = o->super_seed,
 		.peer_info = d->peers.rows != NULL,
 		.seed = d->seeds,
+		.order = (uint8_t)((o->sequential ? NET_IN_SEQUENCE : 0) | (o->ends_first ? NET_ENDS_FIRST : 0)),
 		.max_up = share_of(o->max_up, share),
 		.max_down = share_of(o->max_down, share),
 		.max_uploads = (uint32_t)share_of(o->max_uploads, share),
@@ -229,19 +245,30 @@ static void send_net_options(struct download *d, struct child *c)
 	child_send(c, MSG_NET_OPTIONS, &m);
 }
 
+/* --check is about what was there at the start, and is done once. */
+static uint32_t what_to_check(const struct download *d)
+{
+	if (!d->out.existed && !d->out.finished)
+		return CHECK_NOTHING;
+	if (d->checking.active)
+		return d->x->o->quick ? CHECK_DOUBTFUL : CHECK_ALL;
+	return (d->x->o->check || d->x->o->repair) && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL;
+}
+
 static void send_disk_options(struct download *d, struct child *c)
 {
 	const struct options *o = d->x->o;
 	struct msg_disk_options m = {
 		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
 		.threads = o->threads,
-		.check_existing = d->out.existed || d->out.finished,
+		.check_existing = what_to_check(d),
 		.read_only = d->out.finished || d->checking.active,
 		.max_open_files = DISK_OPEN_FILES,
 		.report = d->checking.active,
 		.allocate = o->allocate,
 		.file_mode = o->mode,
 		.wait_space = o->wait_space,
+		.cut = o->repair,
 	};
 
 	child_send(c, MSG_DISK_OPTIONS, &m);

@@ -13,7 +13,7 @@ struct seeding giving_so_far(const struct download *d)
 		.began_ms = d->seeding_ms,
 		.gave_ms = d->gave_ms,
 		.uploaded = totals_sum(d->earlier, download_totals(d)).uploaded,
-		.bytes = d->m.h->total_length,
+		.bytes = d->selection.sum.bytes,
 	};
 }
 

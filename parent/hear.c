@@ -118,6 +118,36 @@ static void tell_waiting(struct download *d, bool waits)
 	json_end();
 }
 
+/* How far the record went, and what had to be read.  Once for each diskproc. */
+static void tell_checked(struct download *d)
+{
+	char known[32], checked[32], verified[32], line[160];
+	const struct msg_disk_progress *m = &d->disk;
+	struct text t;
+
+	d->told_checked = d->was_checked = true;
+	if (!m->known_bytes && !m->checked_bytes)
+		return;
+	json_begin("checked", d->index);
+	json_number("known_bytes", m->known_bytes);
+	json_number("checked_bytes", m->checked_bytes);
+	json_number("verified_bytes", m->verified_bytes);
+	json_number("verified_pieces", m->verified_pieces);
+	json_number("bytes", d->m.h->total_length);
+	json_end();
+	if (d->x->o->json)
+		return;
+	text_init(&t, known, sizeof known);
+	text_add_size(&t, m->known_bytes);
+	text_init(&t, checked, sizeof checked);
+	text_add_size(&t, m->checked_bytes);
+	text_init(&t, verified, sizeof verified);
+	text_add_size(&t, m->verified_bytes);
+	text_init(&t, line, sizeof line);
+	text_addf(&t, "%s are there: %s known from the record, %s checked", verified, known, checked);
+	screen_log(d->index, ROLE_DISKPROC, LOG_DETAIL, TOPIC_DISK, line, t.length);
+}
+
 static int on_disk_progress(void *self, const void *message, int fd)
 {
 	const struct msg_disk_progress *m = message;
@@ -125,17 +155,19 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	const char *nowhere;
 
 	(void)fd;
-	if (m->phase < DISK_CHECKING || m->phase > DISK_WAITING || m->verified_bytes > d->m.h->total_length ||
-	    m->verified_pieces > d->m.h->piece_count)
+	if (m->phase < DISK_CHECKING || m->phase > DISK_WAITING || m->verified_bytes > d->selection.sum.bytes ||
+	    m->known_bytes > d->m.h->total_length || m->verified_pieces > d->selection.sum.pieces)
 		return -1;
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;
 	if ((m->phase == DISK_WAITING) != (d->disk.phase == DISK_WAITING))
 		tell_waiting(d, m->phase == DISK_WAITING);
 	d->disk = *m;
+	if (!d->told_checked && m->phase != DISK_CHECKING)
+		tell_checked(d);
 	/* What is there was checked, and it is not all. */
 	nowhere = peers_from_nowhere(&d->m, d->x->o);
-	if (nowhere && !d->checking.active && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->m.h->piece_count)
+	if (nowhere && !d->checking.active && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->selection.sum.pieces)
 		download_fail(d, STATUS_FAILED, "nobody to download from: %s", nowhere);
 	return 0;
 }
@@ -146,11 +178,11 @@ static int on_disk_complete(void *self, const void *message, int fd)
 	struct download *d = download_of(self);
 
 	(void)fd;
-	if (m->verified_bytes != d->m.h->total_length)
+	if (m->verified_bytes != d->selection.sum.bytes)
 		return -1;
 	if (d->state == DOWNLOAD_RUNNING) {
 		d->disk.verified_bytes = m->verified_bytes;
-		d->disk.verified_pieces = d->m.h->piece_count;
+		d->disk.verified_pieces = d->selection.sum.pieces;
 		download_complete(d);
 	}
 	return 0;
@@ -185,10 +217,10 @@ static const char *reason_of(const struct download *d, const struct msg_disk_err
 /* What was to be given is not all there.  `get` takes up NAME.part only: NAME might be the user's own. */
 static void fail_incomplete(struct download *d, uint32_t verified)
 {
-	uint32_t all = d->m.h->piece_count, missing = all - min_u32(all, verified);
+	uint32_t all = d->selection.sum.pieces, missing = all - min_u32(all, verified);
 
-	if (d->out.incomplete)
-		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, d->out.part);
+	if (d->out.incomplete || d->out.state.record.flags & STATE_PARTIAL)
+		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; 'bulkhead get' completes it", missing, all, output_name(&d->out));
 	else
 		download_fail(d, STATUS_STORAGE, "%u of %u pieces are missing in '%s'; once it is renamed to '%s', 'bulkhead get --adopt' completes it",
 			      missing, all, d->out.name, d->out.part);
@@ -200,7 +232,7 @@ static int on_disk_error(void *self, const void *message, int fd)
 		[DISK_ACT_OPEN] = "cannot open",	 [DISK_ACT_MKDIR] = "cannot make the directory of", [DISK_ACT_READ] = "cannot read",
 		[DISK_ACT_WRITE] = "cannot write",	 [DISK_ACT_SYNC] = "cannot sync",		    [DISK_ACT_SIZE] = "cannot set the size of",
 		[DISK_ACT_SPACE] = "no space for",	 [DISK_ACT_SPILL] = "cannot use the spill file of", [DISK_ACT_FOREIGN] = "will not touch",
-		[DISK_ACT_SAME] = "will not write",
+		[DISK_ACT_SAME] = "will not write",	 [DISK_ACT_PARTS] = "cannot use the parts file of",
 	};
 	const struct msg_disk_error *m = message;
 	struct download *d = download_of(self);

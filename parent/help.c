@@ -11,7 +11,7 @@ static const char usage[] =
 	"usage: bulkhead [get] [options] SOURCE...\n"
 	"       bulkhead seed [options] SOURCE...\n"
 	"       bulkhead check [options] SOURCE...\n"
-	"       bulkhead show [--json] SOURCE\n"
+	"       bulkhead show [--json | --list] SOURCE\n"
 	"       bulkhead create [options] PATH\n"
 	"\n"
 	"SOURCE is a .torrent file, a magnet link (show only), or - for either of them on standard input.\n"

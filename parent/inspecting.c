@@ -34,7 +34,9 @@ void inspecting_feed(struct download *d)
 	const struct options *o = d->x->o;
 	struct child *c = &d->child[ROLE_INSPECT];
 	struct msg_inspect_options m = {
-		.mode = o->command != COMMAND_SHOW ? INSPECT_FORM : o->json ? INSPECT_SHOW_JSON : INSPECT_SHOW_TEXT,
+		.mode = o->command != COMMAND_SHOW ? INSPECT_FORM : o->json ? INSPECT_SHOW_JSON :
+			o->list				      ? INSPECT_SHOW_LIST :
+							INSPECT_SHOW_TEXT,
 		.max_files = o->max_files,
 		.max_pieces = o->max_pieces,
 		.width = o->command == COMMAND_SHOW ? screen_stdout_width() : 0,
@@ -123,6 +125,23 @@ static int map_owner(struct download *d)
 	return 0;
 }
 
+static void announce_selection(const struct download *d)
+{
+	const struct wanted_sum *s = &d->selection.sum;
+	char size[32];
+	struct text t;
+
+	json_begin("selection", d->index);
+	json_number("files", s->files);
+	json_number("bytes", s->bytes);
+	json_number("pieces", s->pieces);
+	json_end();
+	text_init(&t, size, sizeof size);
+	text_add_size(&t, s->bytes);
+	if (d->selection.partial)
+		screen_note("%s: %u of %u files selected, %s", d->name, s->files, d->m.h->file_count, size);
+}
+
 static void announce(const struct download *d)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -147,6 +166,8 @@ static void announce(const struct download *d)
 	json_number("warnings", d->inspected.warnings);
 	json_bool("continues", d->out.existed);
 	json_end();
+	if (d->selection.fd >= 0)
+		announce_selection(d);
 	text_init(&t, size, sizeof size);
 	text_add_size(&t, h->total_length);
 	screen_note("%s: %s in %u file%s, %u piece%s%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
@@ -162,9 +183,9 @@ static void announce(const struct download *d)
 static void prepare(struct download *d)
 {
 	const struct options *o = d->x->o;
-	const struct output_options options = {
+	struct output_options options = {
 		.dir = d->x->dir, .dir_name = o->dir, .states = d->x->states, .give = d->x->root, .adopt = o->adopt || o->repair,
-		.any_size = o->repair, .mode = o->mode, .seeds = o->seed.wanted,
+		.any_size = o->repair, .recall = o->quick, .mode = o->mode, .seeds = o->seed.wanted,
 	};
 	const char *wrong;
 	char error[1000];
@@ -181,6 +202,13 @@ static void prepare(struct download *d)
 		return;
 	}
 	screen_safe(d->name, sizeof d->name, metainfo_str(&d->m, d->m.h->name), d->m.h->name.length);
+	r = select_files(&d->selection, o, &d->m, error, sizeof error);
+	if (r) {
+		download_fail(d, r, "%s", error);
+		return;
+	}
+	options.partial = d->selection.partial;
+	options.shares = d->selection.shares;
 	if (o->command == COMMAND_SEED)
 		r = output_open_to_seed(&d->out, &options, &d->m, error, sizeof error);
 	else if (o->command == COMMAND_CHECK && o->repair)
@@ -203,8 +231,8 @@ static void prepare(struct download *d)
 	}
 	if (map_owner(d) < 0)
 		return;
-	d->seeds = o->seed.wanted && d->m.h->total_length > 0 && !d->out.incomplete;
-	d->disk_only = d->checking.active || (d->out.finished && !d->seeds) || d->m.h->total_length == 0;
+	d->seeds = o->seed.wanted && d->selection.sum.pieces > 0 && !d->out.incomplete;
+	d->disk_only = d->checking.active || (d->out.finished && !d->seeds) || d->selection.sum.pieces == 0;
 	if ((!d->disk_only || o->repair) && (o->verbose || o->json))
 		peer_table_open(&d->peers, max_u32(1, o->max_peers / o->source_count));
 	hook_name(&d->x->hook, d->index, d->out.name, strlen(d->out.name), d->m.h->info_hash, d->m.h->total_length);

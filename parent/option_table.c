@@ -3,15 +3,19 @@
  */
 #include "option_table.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "metainfo.h"
 #include "pool.h"
+#include "select.h"
 #include "values.h"
 
 bool parse_refuse(struct parse *p, const char *fmt, ...)
@@ -248,6 +252,23 @@ static bool take_seed_time(struct parse *p, const struct option_row *row, const 
 	return true;
 }
 
+/* Whether a socket can have this address.  One that nobody could say anything of passes: the dialer will. */
+static bool is_of_this_machine(const struct net_addr *a)
+{
+	struct sockaddr_in in4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+	int fd = socket(a->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	if (fd < 0)
+		return errno != EAFNOSUPPORT;
+	memcpy(&in4.sin_addr, a->ip, sizeof in4.sin_addr);
+	memcpy(&in6.sin6_addr, a->ip, sizeof in6.sin6_addr);
+	r = a->family == 4 ? bind(fd, (struct sockaddr *)&in4, sizeof in4) : bind(fd, (struct sockaddr *)&in6, sizeof in6);
+	r = r < 0 ? errno : 0;
+	close(fd);
+	return r != EADDRNOTAVAIL;
+}
+
 static bool take_bind(struct parse *p, const struct option_row *row, const char *value)
 {
 	struct options *o = p->o;
@@ -259,6 +280,8 @@ static bool take_bind(struct parse *p, const struct option_row *row, const char 
 
 		if (slot->family)
 			return parse_refuse(p, "--bind: more than one IPv%u address", a.family);
+		if (!is_of_this_machine(&a))
+			return refuse_value(p, row, value, "an address of this machine");
 		*slot = a;
 		return true;
 	}
@@ -335,6 +358,38 @@ static bool take_webseed(struct parse *p, const struct option_row *row, const ch
 	return true;
 }
 
+static bool take_select(struct parse *p, const struct option_row *row, const char *value)
+{
+	struct options *o = p->o;
+
+	if (o->select_count >= ARRAY_LEN(o->selects))
+		return refuse_more(p, row, OPTIONS_MAX_LISTS);
+	if (!select_is_list(value))
+		return refuse_value(p, row, value, "a list of files, such as 1-3,7 or '*.mkv'");
+	o->selects[o->select_count++] = value;
+	return true;
+}
+
+static bool take_priority(struct parse *p, const struct option_row *row, const char *value)
+{
+	static const char *const names[] = { [WANTED_LOW] = "low:", [WANTED_NORMAL] = "normal:", [WANTED_HIGH] = "high:" };
+	struct options *o = p->o;
+	uint8_t i;
+
+	if (o->priority_count >= ARRAY_LEN(o->priorities))
+		return refuse_more(p, row, OPTIONS_MAX_LISTS);
+	for (i = WANTED_LOW; i <= WANTED_HIGH; i++) {
+		const char *list = value + strlen(names[i]);
+
+		if (strncmp(value, names[i], strlen(names[i])) || !select_is_list(list))
+			continue;
+		o->priorities[o->priority_count].list = list;
+		o->priorities[o->priority_count++].level = i;
+		return true;
+	}
+	return refuse_value(p, row, value, "high:, normal: or low: and a list of files, such as high:1-3 or low:'*.txt'");
+}
+
 /* ---- the table */
 
 #define MEMBER(m) .at = offsetof(struct options, m), .bytes = sizeof((struct options *)0)->m
@@ -351,11 +406,13 @@ const struct option_row option_rows[] = {
 	{ .help = "where to" },
 	{ "dir", 'd', SWARM | CHECK, "DIR", take_path, MEMBER(dir),
 	  .help = "directory of the download (default: the current one)" },
-	{ "state-dir", 0, SWARM, "DIR", take_path, MEMBER(state_dir),
+	{ "state-dir", 0, SWARM | CHECK, "DIR", take_path, MEMBER(state_dir),
 	  .help = "directory for the records of what was begun\n"
 		  "(default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)" },
 	{ "adopt", 0, SWARM, NULL, take_flag, MEMBER(adopt),
 	  .help = "take over a NAME.part of which there is no record; it is verified first" },
+	{ "check", 0, SWARM, NULL, take_flag, MEMBER(check),
+	  .help = "verify all that is there, whatever the record says of it" },
 	{ "allocate", 0, FETCH, "HOW", take_allocate, MEMBER(allocate), .initially = ALLOCATE_SPARSE,
 	  .help = "none: files grow; sparse: they take space as they are written; full: at the\n"
 		  "beginning (default: sparse)" },
@@ -363,11 +420,25 @@ const struct option_row option_rows[] = {
 	  .help = "when the disk is full, wait for space and go on" },
 	{ "mode", 0, FETCH, "OCTAL", take_mode,
 	  .help = "of the files, such as 640 (default: 644, less the umask)" },
-
 	{ "on-complete", 0, FETCH, "PROGRAM", take_program,
 	  .help = "run this program, without a shell, with the path of each download that is complete" },
 
+	{ .help = "which files (get)" },
+	{ "list", 'l', COMMAND_GET | COMMAND_SHOW, NULL, take_flag, MEMBER(list),
+	  .help = "print number, size and name of each file, and download nothing" },
+	{ "select", 's', COMMAND_GET, "LIST", take_select,
+	  .help = "only these files: numbers, ranges and patterns, such as 1-3,7,'*.mkv';\n"
+		  "may be repeated" },
+	{ "priority", 0, COMMAND_GET, "LEVEL:LIST", take_priority,
+	  .help = "fetch these earlier or later: high:LIST, low:LIST, normal:LIST; may be repeated" },
+	{ "sequential", 0, COMMAND_GET, NULL, take_flag, MEMBER(sequential),
+	  .help = "fetch from the beginning to the end" },
+	{ "first-last-first", 0, COMMAND_GET, NULL, take_flag, MEMBER(ends_first),
+	  .help = "fetch the first and the last MiB of each file before the rest" },
+
 	{ .help = "check" },
+	{ "quick", 0, CHECK, NULL, take_flag, MEMBER(quick),
+	  .help = "believe the record of what was verified where size, time and inode are as it has them" },
 	{ "repair", 0, CHECK, NULL, take_flag, MEMBER(repair),
 	  .help = "download what is bad or missing, as get does: options of get may follow" },
 

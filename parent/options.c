@@ -43,7 +43,7 @@ static const struct {
 
 int options_worst_status(int a, int b)
 {
-	static const int order[] = { STATUS_DIED, STATUS_NO_WALL, STATUS_STORAGE, STATUS_REFUSED, STATUS_FAILED, STATUS_NO_PROGRESS, STATUS_INTERRUPTED };
+	static const int order[] = { STATUS_DIED, STATUS_NO_WALL, STATUS_STORAGE, STATUS_REFUSED, STATUS_USAGE, STATUS_FAILED, STATUS_NO_PROGRESS, STATUS_INTERRUPTED };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(order); i++)
@@ -204,6 +204,9 @@ static bool take_words(struct parse *p, int count, char **words, const struct op
 	p->o->command = (enum command)commands[command].command;
 	if (command == CHECK_ROW && p->o->repair)
 		command++;
+	/* Nothing is downloaded: it is what show does. */
+	if (p->o->list && p->o->command == COMMAND_GET)
+		p->o->command = COMMAND_SHOW;
 	if (!take_sources(p, count, words))
 		return false;
 	if (refused[command])
@@ -255,6 +258,8 @@ static bool check_together(struct parse *p)
 {
 	const struct options *o = p->o;
 
+	if (o->quick && o->repair)
+		return parse_refuse(p, "--quick and --repair exclude each other: what is to be repaired is read");
 	if (o->super_seed && !o->seed.wanted)
 		return parse_refuse(p, "--super-seed goes with seed, or with get and --seed-ratio, --seed-time or --idle-time");
 	if (!o->use_ipv4 && !o->use_ipv6)

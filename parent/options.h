@@ -17,6 +17,8 @@
 /* How many SOURCEs one command takes: each has five processes of its own. */
 #define OPTIONS_MAX_SOURCES 16u
 #define OPTIONS_MAX_PEERS COMPARTMENT_MAX_NETS
+/* Options --select and --priority. */
+#define OPTIONS_MAX_LISTS 64u
 /* Options --tracker and --web-seed. */
 #define OPTIONS_MAX_URLS 128u
 
@@ -42,7 +44,8 @@ struct options {
 	const char *dir;      /* of argv or constant */
 	const char *state_dir; /* of argv; NULL: the usual one */
 	bool adopt;
-	bool repair; /* check */
+	bool check; /* what is there is verified in full, whatever its record says */
+	bool repair, quick; /* of the command check */
 	uint32_t allocate;    /* enum disk_allocate */
 	uint32_t mode;        /* of files, whatever the umask; 0: the usual one, less the umask */
 	bool wait_space;
@@ -66,6 +69,16 @@ struct options {
 	uint64_t max_up, max_down; /* bytes a second, of all sources together; 0: no limit */
 	uint32_t max_uploads; /* of all sources together; 0: by what the line carries */
 	bool super_seed;
+	/* Which files, and which first: lists of argv (select.h). */
+	const char *selects[OPTIONS_MAX_LISTS];
+	uint32_t select_count;
+	struct {
+		const char *list;
+		uint8_t level; /* enum wanted_level */
+	} priorities[OPTIONS_MAX_LISTS];
+	uint32_t priority_count;
+	bool sequential, ends_first;
+	bool list; /* of show: the numbers, sizes and names of the files */
 	bool trackers;
 	uint64_t max_torrent_bytes;
 	uint32_t max_files, max_pieces;
@@ -93,7 +106,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
 /* The text of --help. */
 const char *options_help(void);
 
-/* The status that counts for several SOURCEs: the first of 7 6 4 3 1 5 130 0 that any had. */
+/* The status that counts for several SOURCEs: the first of 7 6 4 3 2 1 5 130 0 that any had. */
 int options_worst_status(int a, int b);
 
 #endif

@@ -33,7 +33,7 @@ static int PRINTF_LIKE(3, 4) refuse(char *error, size_t room, const char *fmt, .
 void output_init(struct output *o)
 {
 	memset(o, 0, sizeof *o);
-	o->dir = o->root = o->spill = -1;
+	o->dir = o->root = o->spill = o->parts = -1;
 	state_init(&o->state);
 }
 
@@ -43,7 +43,9 @@ void output_close(struct output *o)
 		close(o->root);
 	if (o->spill >= 0)
 		close(o->spill);
-	o->root = o->spill = -1;
+	if (o->parts >= 0)
+		close(o->parts);
+	o->root = o->spill = o->parts = -1;
 	state_close(&o->state);
 }
 
@@ -192,6 +194,7 @@ static int check_root(struct output *o, const char *name, char *error, size_t ro
 /* Whether NAME.part, which is open as o->root, is ours, or may become it. */
 static int check_part(struct output *o, const struct output_options *options, const struct metainfo_header *h, char *error, size_t room)
 {
+	char torrent[41];
 	struct stat st;
 
 	if (check_root(o, o->part, error, room) < 0)
@@ -207,8 +210,13 @@ static int check_part(struct output *o, const struct output_options *options, co
 				      "'%s' is there already, and there is no record that bulkhead made it for this torrent: "
 				      "move it away, or take it over with --adopt",
 				      o->part);
+		if (state_is_others(&o->state, o->root, torrent))
+			return refuse(error, room, "'%s' is there already, and is what was begun of another torrent, %s: move it away", o->part,
+				      torrent);
 		if (state_claim(&o->state, o->root, error, room) < 0)
 			return -1;
+	} else {
+		state_open_have(&o->state);
 	}
 	o->existed = true;
 	return 0;
@@ -274,6 +282,14 @@ static int open_spill(struct output *o, const char *safe_dir, char *error, size_
 	return refuse(error, room, "cannot make a temporary file in '%s': %s", safe_dir, strerror(errno));
 }
 
+/* What is known of this run before its first byte: whether it is one for all files, and where bytes of the others go. */
+static int open_parts(struct output *o, const struct output_options *options, char *error, size_t room)
+{
+	if (state_set_partial(&o->state, options->partial, error, room) < 0)
+		return -1;
+	return state_parts(&o->state, !o->existed, options->shares, &o->parts, error, room);
+}
+
 static int take_names(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
 {
 	const char *name = metainfo_str(m, m->h->name);
@@ -298,6 +314,37 @@ static int keep_totals(struct output *o, const struct output_options *options, c
 	return state_claim_finished(&o->state, o->root, error, room);
 }
 
+/*
+ * NAME is there.  If bulkhead made it, and not all of it was wanted then, it is
+ * NAME.part again, which is continued.  The record says so first: killed
+ * in between, this is done the next time.
+ */
+static int take_back(struct output *o, const struct output_options *options, const struct metainfo_header *h, char *error, size_t room)
+{
+	int r = 0;
+
+	o->root = o->single ? -1 : open_to_read(o, o->name);
+	/* Another bulkhead may have it, and be giving it: then it is only read. */
+	if (o->root < 0 || state_find(&o->state, options->states, h->info_hash, o->dir, error, room) < 0)
+		goto end;
+	r = state_reopen(&o->state, o->root, error, room);
+	if (r <= 0)
+		goto end;
+	r = 0;
+	if (renameat2(o->dir, o->name, o->dir, o->part, RENAME_NOREPLACE) < 0)
+		r = errno == EEXIST
+			? refuse(error, room, "'%s' is to be continued, but '%s' is there too: move one of them away", o->name, o->part)
+			: refuse(error, room, "cannot rename '%s' to '%s': %s", o->name, o->part, strerror(errno));
+	else if (!is_root(o, o->part))
+		r = refuse(error, room, "'%s' changed while it was renamed: somebody else renames there", o->part);
+end:
+	if (o->root >= 0)
+		close(o->root);
+	o->root = -1;
+	state_close(&o->state);
+	return r;
+}
+
 int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
 {
 	char safe_dir[400];
@@ -306,6 +353,8 @@ int output_open(struct output *o, const struct output_options *options, const st
 	if (take_names(o, options, m, error, room) < 0)
 		return -1;
 	screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name));
+	if (take_back(o, options, m->h, error, room) < 0)
+		return -1;
 	r = open_finished(o, m->h->total_length, error, room);
 	if (r == 0 && options->seeds)
 		r = keep_totals(o, options, m->h, error, room);
@@ -313,6 +362,8 @@ int output_open(struct output *o, const struct output_options *options, const st
 		r = open_part(o, options, safe_dir, m->h, error, room);
 	if (r == 0 && !o->finished)
 		r = open_spill(o, safe_dir, error, room);
+	if (r == 0 && !o->finished && !o->single)
+		r = open_parts(o, options, error, room);
 	if (r < 0)
 		output_close(o);
 	return r;
@@ -367,6 +418,11 @@ int output_open_to_check(struct output *o, const struct output_options *options,
 	if (take_names(o, options, m, error, room) < 0)
 		return -1;
 	r = open_either(o, error, room);
+	if (r == 0 && options->recall) {
+		r = state_find(&o->state, options->states, m->h->info_hash, o->dir, error, room);
+		if (r == 0)
+			state_only_have(&o->state, o->root);
+	}
 	if (r)
 		output_close(o);
 	return r;
@@ -396,8 +452,11 @@ int output_open_to_repair(struct output *o, const struct output_options *options
 				  check_part(o, options, m->h, error, room);
 		o->incomplete = true;
 	}
+	o->existed = true;
 	if (r == 0)
 		r = open_spill(o, safe_dir, error, room);
+	if (r == 0 && !o->single)
+		r = open_parts(o, options, error, room);
 	if (r < 0)
 		output_close(o);
 	return r;
@@ -408,7 +467,7 @@ int output_reopen(struct output *o, char *error, size_t room)
 	if (!is_root(o, o->name))
 		return refuse(error, room, "'%s' is not what was checked any more: somebody has renamed or replaced it", o->name);
 	/* Recorded before it has its name, as when it is made: killed in between, what is there is known for ours. */
-	if (state_reopen(&o->state) < 0)
+	if (state_unfinish(&o->state) < 0)
 		return refuse(error, room, "cannot write the record of '%s': %s", o->name, strerror(errno));
 	if (renameat2(o->dir, o->name, o->dir, o->part, RENAME_NOREPLACE) < 0) {
 		if (errno == EEXIST)

@@ -21,16 +21,20 @@ struct output_options {
 	bool give;            /* what is made is given to the owner of the directory (started as root) */
 	bool adopt;           /* a NAME.part without a record is taken over */
 	bool any_size;        /* one file: also a NAME.part of another size than it will have */
+	bool recall;          /* to check: what is on record need not be read */
 	uint32_t mode;        /* of files that are made, directories accordingly; 0: the usual one */
 	bool seeds;           /* it is given when it is complete: its totals are kept */
+	bool partial;         /* not all of its files are wanted */
+	bool shares;          /* and those that are share pieces with the others: there is to be a parts file */
 };
 
 struct output {
 	int dir;   /* the output directory; not owned */
 	int root;  /* owned: NAME.part (a file open for reading and writing, or a directory), also when it became NAME; or what was there */
 	int spill; /* owned: an unnamed file for pieces that must wait; -1 when `finished` */
+	int parts; /* owned: the parts file, beside the record; -1: none is there, or needed */
 	bool single;
-	bool existed;  /* NAME.part was there: all of it must be checked */
+	bool existed;  /* NAME.part was there: what the record does not answer for must be checked */
 	bool finished; /* NAME is there: it is only read from now on */
 	bool incomplete; /* to seed or check, but there is only NAME.part: it is read, to tell what is missing */
 	struct state state; /* owned: the record; none for what was finished when it was opened */
@@ -43,7 +47,8 @@ void output_init(struct output *o);
 
 /*
  * Opens or makes what m needs in the directory, and its record.  Takes the lock
- * (flock) that keeps a second bulkhead away.  0; or -1 with one line in `error`.
+ * (flock) that keeps a second bulkhead away.  A NAME of which its record says that
+ * bulkhead made it, and not all of it, becomes NAME.part again.  0; or -1 with one line in `error`.
  */
 int output_open(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
 

@@ -18,12 +18,16 @@
 
 #define MAGIC 0x6268737461746531ull /* "bhstate1" */
 #define VERSION 1u
+#define PARTS ".parts"
 /* A sector of any disk, so that no write touches both slots. */
 #define SLOT_STRIDE 4096
 #define HASH_HEX 40
+#define HAVE ".have"
 /* Somebody who removes a finished record holds it for microseconds. */
 #define LOCK_TRIES 100
 #define LOCK_WAIT_NS 10000000
+/* On the way to the state directory; as the kernel has it. */
+#define LINKS_MAX 40
 
 static int PRINTF_LIKE(3, 4) complain(char *error, size_t room, const char *fmt, ...)
 {
@@ -38,14 +42,16 @@ static int PRINTF_LIKE(3, 4) complain(char *error, size_t room, const char *fmt,
 void state_init(struct state *s)
 {
 	memset(s, 0, sizeof *s);
-	s->dir = s->fd = -1;
+	s->dir = s->fd = s->have = -1;
 }
 
 void state_close(struct state *s)
 {
 	if (s->fd >= 0)
 		close(s->fd);
-	s->fd = -1;
+	if (s->have >= 0)
+		close(s->have);
+	s->fd = s->have = -1;
 }
 
 /* ---- identities */
@@ -110,14 +116,16 @@ static int write_slot(struct state *s)
 
 /* ---- the file */
 
+#define OPEN_FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
 enum opened { OPENED_OURS, OPENED_FOREIGN, OPENED_OTHER };
 
-/* What was opened and locked: the record; something that is none of ours; or what lost its name meanwhile. */
-static enum opened judge(const struct state *s, int fd)
+/* What was opened by `name`: a record; something that is none of ours; or what lost its name meanwhile. */
+static enum opened judge(const struct state *s, const char *name, int fd)
 {
 	struct stat st, named;
 
-	if (fstat(fd, &st) < 0 || fstatat(s->dir, s->name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev ||
+	if (fstat(fd, &st) < 0 || fstatat(s->dir, name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev ||
 	    named.st_ino != st.st_ino)
 		return OPENED_OTHER;
 	return S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1 ? OPENED_OURS : OPENED_FOREIGN;
@@ -127,7 +135,7 @@ static enum opened judge(const struct state *s, int fd)
 static int open_record(const struct state *s, bool make, int tries)
 {
 	const struct timespec wait = { 0, LOCK_WAIT_NS };
-	int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (make ? O_CREAT : 0), fd;
+	int flags = OPEN_FLAGS | (make ? O_CREAT : 0), fd;
 
 	for (errno = EWOULDBLOCK; tries; tries--) {
 		enum opened what = OPENED_FOREIGN;
@@ -143,7 +151,7 @@ static int open_record(const struct state *s, bool make, int tries)
 				errno = EWOULDBLOCK;
 				continue;
 			}
-			what = judge(s, fd);
+			what = judge(s, s->name, fd);
 			if (what == OPENED_OURS)
 				return fd;
 			close(fd);
@@ -156,17 +164,70 @@ static int open_record(const struct state *s, bool make, int tries)
 	return -1;
 }
 
-/* The records of downloads that were finished. */
-static void prune(int dir)
+#define HAVE_NAME (sizeof((struct state *)0)->name + sizeof HAVE)
+
+static void have_name(const struct state *s, char name[HAVE_NAME])
+{
+	snprintf(name, HAVE_NAME, "%s" HAVE, s->name);
+}
+
+/* The record is open and locked: nobody else has that of its pieces.  fresh: what is in it is of something else. */
+static void open_have(struct state *s, bool fresh)
+{
+	char name[HAVE_NAME];
+	int tries;
+
+	have_name(s, name);
+	for (tries = 2; tries && s->have < 0; tries--) {
+		if (fresh)
+			(void)unlinkat(s->dir, name, 0);
+		s->have = openat(s->dir, name, OPEN_FLAGS | O_CREAT, 0600);
+		if (s->have >= 0 && judge(s, name, s->have) != OPENED_OURS) {
+			close(s->have);
+			s->have = -1;
+			errno = EEXIST;
+		}
+		/* As with the record itself: what is none gives way to one. */
+		fresh = true;
+	}
+	if (s->have < 0)
+		screen_warn("cannot open the record of what is verified in the state directory: %s; the next start will verify all",
+			    strerror(errno));
+}
+
+void state_open_have(struct state *s)
+{
+	open_have(s, false);
+}
+
+static bool is_old(const struct state *s)
+{
+	struct stat st;
+
+	return fstat(s->fd, &st) == 0 && time(NULL) - st.st_mtime > (time_t)STATE_KEEP_S;
+}
+
+#define PARTS_NAME (sizeof((struct state *)0)->name + sizeof PARTS)
+
+static const char *parts_name(char out[PARTS_NAME], const char *record)
+{
+	snprintf(out, PARTS_NAME, "%s" PARTS, record);
+	return out;
+}
+
+/* Calls `look` with each record that can be had, until it returns false. */
+static void each_record(int dir, bool (*look)(struct state *s, void *with), void *with)
 {
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *e;
 	struct state s;
+	bool go_on = true;
 
-	while (d && (e = readdir(d))) {
+	while (go_on && d && (e = readdir(d))) {
 		state_init(&s);
-		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-')
+		if (strlen(e->d_name) <= HASH_HEX || strlen(e->d_name) >= sizeof s.name || e->d_name[HASH_HEX] != '-' ||
+		    strchr(e->d_name, '.'))
 			continue;
 		s.dir = dir;
 		snprintf(s.name, sizeof s.name, "%s", e->d_name);
@@ -174,14 +235,30 @@ static void prune(int dir)
 		if (s.fd < 0)
 			continue;
 		read_slots(&s);
-		if (s.record.flags & STATE_FINISHED && !s.record.uploaded)
-			(void)unlinkat(dir, s.name, 0);
+		go_on = look(&s, with);
 		state_close(&s);
 	}
 	if (d)
 		closedir(d);
 	else if (again >= 0)
 		close(again);
+}
+
+/* The old one of a download that was finished, and of which nothing was given, goes. */
+static bool prune(struct state *s, void *with)
+{
+	char have[HAVE_NAME], parts[PARTS_NAME];
+
+	(void)with;
+	if (s->record.flags & STATE_FINISHED && !(s->record.flags & STATE_PARTIAL) && is_old(s)) {
+		(void)unlinkat(s->dir, parts_name(parts, s->name), 0);
+		if (s->record.uploaded)
+			return true;
+		have_name(s, have);
+		(void)unlinkat(s->dir, have, 0);
+		(void)unlinkat(s->dir, s->name, 0);
+	}
+	return true;
 }
 
 /* ---- the directory */
@@ -202,23 +279,94 @@ static size_t directory_path(char path[PATH_MAX], const char *named)
 	return n < 0 || n >= PATH_MAX ? 0 : (size_t)n;
 }
 
-/* Makes what is missing of the path, and opens it.  -1 with the errno that says most. */
-static int make_and_open(char *path)
+/* What is there under this name of the directory `at`, which is made when there is nothing. */
+static int open_component(int at, const char *name, struct stat *st)
 {
-	char *slash;
-	int fd, failed = 0;
+	int failed = mkdirat(at, name, 0700) < 0 && errno != EEXIST ? errno : 0;
+	int fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	for (slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = 0;
-		(void)!mkdir(path, 0700);
-		*slash = '/';
-	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		failed = errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 && failed)
+	if (fd >= 0 && fstat(fd, st) == 0)
+		return fd;
+	/* Why it could not be made says more than that it is not there. */
+	if (fd < 0 && errno == ENOENT && failed)
 		errno = failed;
-	return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* In place of `path`: what the link leads to, and then the rest.  False with errno: ELOOP for a link of somebody else. */
+static bool follow(char path[PATH_MAX], int link, const struct stat *st, const char *rest)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(link, "", target, sizeof target);
+
+	if (n < 0)
+		return false;
+	if (st->st_uid != geteuid() && st->st_uid != 0) {
+		errno = ELOOP;
+		return false;
+	}
+	if (snprintf(path, PATH_MAX, "%.*s/%s", (int)n, target, rest) >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	return true;
+}
+
+static int close_and_keep_errno(int fd)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+/*
+ * Makes what is missing of the path, and opens it, component by component: in a
+ * directory that others may write, too, a link of theirs leads nowhere.  -1 with
+ * errno: ELOOP for such a link, or too many of any.
+ */
+static int make_and_open(const char *wanted)
+{
+	char path[PATH_MAX], name[PATH_MAX], rest[PATH_MAX];
+	int at, next, links = 0;
+	struct stat st;
+	size_t n;
+
+	snprintf(path, sizeof path, "%s", wanted);
+	at = open(path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (at >= 0) {
+		const char *begin = path + strspn(path, "/");
+
+		n = strcspn(begin, "/");
+		if (!n)
+			break;
+		snprintf(name, sizeof name, "%.*s", (int)n, begin);
+		snprintf(rest, sizeof rest, "%s", begin + n);
+		next = open_component(at, name, &st);
+		if (next < 0)
+			return close_and_keep_errno(at);
+		snprintf(path, sizeof path, "%s", rest);
+		if (S_ISLNK(st.st_mode)) {
+			if (++links > LINKS_MAX)
+				errno = ELOOP;
+			if (links > LINKS_MAX || !follow(path, next, &st, rest)) {
+				(void)close_and_keep_errno(next);
+				return close_and_keep_errno(at);
+			}
+			close(next);
+			next = openat(at, path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		}
+		(void)close_and_keep_errno(at);
+		at = next;
+	}
+	if (at < 0)
+		return -1;
+	next = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)close_and_keep_errno(at);
+	return next;
 }
 
 int state_directory(const char *named, char *error, size_t room)
@@ -230,8 +378,13 @@ int state_directory(const char *named, char *error, size_t room)
 	if (!directory_path(path, named))
 		return complain(error, room, "no state directory: %s; name one with --state-dir",
 				named ? "its name is too long" : "neither XDG_STATE_HOME nor HOME says where it is");
-	fd = make_and_open(path);
 	screen_safe(safe, sizeof safe, path, strlen(path));
+	fd = make_and_open(path);
+	if (fd < 0 && errno == ELOOP)
+		return complain(error, room,
+				"on the way to the state directory '%s' is a symbolic link of somebody else, or too many of them; "
+				"name another one with --state-dir",
+				safe);
 	if (fd < 0)
 		return complain(error, room, "cannot open the state directory '%s': %s; name another one with --state-dir", safe,
 				strerror(errno));
@@ -245,7 +398,7 @@ int state_directory(const char *named, char *error, size_t room)
 		    error, room,
 		    "others may write to the state directory '%s': forbid it (chmod go-w), or name another one with --state-dir", safe);
 	}
-	prune(fd);
+	each_record(fd, prune, NULL);
 	return fd;
 }
 
@@ -282,6 +435,33 @@ bool state_knows(const struct state *s, int fd)
 	return s->record.sequence && !(s->record.flags & STATE_FINISHED) && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
 }
 
+struct search {
+	const struct state *of;
+	struct state_identity id;
+	char *torrent;
+	bool found;
+};
+
+static bool is_others(struct state *s, void *with)
+{
+	struct search *w = with;
+
+	w->found = s->record.sequence && !(s->record.flags & STATE_FINISHED) && is_same(&w->id, &s->record.part) &&
+		   memcmp(s->record.info_hash, w->of->record.info_hash, sizeof s->record.info_hash) != 0;
+	if (w->found)
+		snprintf(w->torrent, HASH_HEX + 1, "%.*s", HASH_HEX, s->name);
+	return !w->found;
+}
+
+bool state_is_others(const struct state *s, int fd, char torrent[41])
+{
+	struct search w = { .of = s, .torrent = torrent };
+
+	if (identify(fd, &w.id) == 0)
+		each_record(s->dir, is_others, &w);
+	return w.found;
+}
+
 static int claim_as(struct state *s, int fd, bool known, uint32_t flags, char *error, size_t room)
 {
 	struct state_record *r = &s->record;
@@ -293,11 +473,16 @@ static int claim_as(struct state *s, int fd, bool known, uint32_t flags, char *e
 		r->uploaded = r->downloaded = 0;
 	if (s->fd < 0)
 		s->fd = open_record(s, true, LOCK_TRIES);
-	if (s->fd < 0 || identify(fd, &r->part) < 0 || write_slot(s) < 0 || fsync(s->fd) < 0 || fsync(s->dir) < 0)
-		return complain(error, room,
-				"cannot write the record of this download in the state directory: %s; name another one with --state-dir",
-				strerror(errno));
+	if (s->fd < 0 || identify(fd, &r->part) < 0 || write_slot(s) < 0 || fsync(s->fd) < 0)
+		goto failed;
+	open_have(s, !known);
+	if (fsync(s->dir) < 0)
+		goto failed;
 	return 0;
+failed:
+	return complain(error, room,
+			"cannot write the record of this download in the state directory: %s; name another one with --state-dir",
+			strerror(errno));
 }
 
 int state_claim(struct state *s, int fd, char *error, size_t room)
@@ -310,10 +495,60 @@ int state_claim_finished(struct state *s, int fd, char *error, size_t room)
 	struct state_identity id;
 	bool known = s->record.sequence && identify(fd, &id) == 0 && is_same(&id, &s->record.part);
 
-	return claim_as(s, fd, known, STATE_FINISHED, error, room);
+	return claim_as(s, fd, known, STATE_FINISHED | (known ? s->record.flags & STATE_PARTIAL : 0), error, room);
 }
 
-int state_reopen(struct state *s)
+int state_reopen(struct state *s, int fd, char *error, size_t room)
+{
+	struct state_identity id;
+
+	if (!s->record.sequence || !(s->record.flags & STATE_PARTIAL) || identify(fd, &id) < 0 || !is_same(&id, &s->record.part))
+		return 0;
+	return claim_as(s, fd, true, STATE_PARTIAL, error, room) < 0 ? -1 : 1;
+}
+
+int state_set_partial(struct state *s, bool partial, char *error, size_t room)
+{
+	if (!!(s->record.flags & STATE_PARTIAL) == partial)
+		return 0;
+	s->record.flags ^= STATE_PARTIAL;
+	if (write_slot(s) < 0 || fsync(s->fd) < 0)
+		return complain(error, room, "cannot write the record of this download in the state directory: %s", strerror(errno));
+	return 0;
+}
+
+int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *error, size_t room)
+{
+	char name[PARTS_NAME];
+	struct stat st;
+
+	parts_name(name, s->name);
+	if (fresh)
+		(void)unlinkat(s->dir, name, 0);
+	*fd = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+	if (*fd < 0 && errno == ENOENT && !make)
+		return 0;
+	if (*fd < 0)
+		return complain(error, room, "cannot open the parts file of this download in the state directory: %s", strerror(errno));
+	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && st.st_nlink == 1)
+		return 0;
+	close(*fd);
+	*fd = -1;
+	return complain(error, room, "'%s' in the state directory is not a parts file that bulkhead made; move it away", name);
+}
+
+void state_only_have(struct state *s, int fd)
+{
+	struct state_identity id;
+
+	if (s->record.sequence && identify(fd, &id) == 0 && is_same(&id, &s->record.part))
+		open_have(s, false);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+int state_unfinish(struct state *s)
 {
 	s->record.flags &= ~STATE_FINISHED;
 	return write_slot(s) < 0 || fsync(s->fd) < 0 ? -1 : 0;

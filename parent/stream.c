@@ -10,10 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Flags of a terminal that is open as terminals are: those that the parent may set behind its walls, and O_LARGEFILE's bit. */
+#define PLAIN_FLAGS (O_ACCMODE | O_NONBLOCK | 0100000)
+
 /*
  * A description of a pipe or terminal that is ours alone, and so may be
  * non-blocking.  Where there is none to be had (no /proc, another user's) the
- * inherited one does: see take().
+ * inherited one does: see take() and write_shared().
  */
 void stream_open(struct stream *s, int fd)
 {
@@ -24,7 +27,28 @@ void stream_open(struct stream *s, int fd)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || isatty(fd)))
 		own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	*s = (struct stream){ .fd = own < 0 ? fd : own };
+	*s = (struct stream){ .fd = own < 0 ? fd : own, .shared = own < 0 && isatty(fd) };
+}
+
+/*
+ * To a terminal that poll() calls writable, and that would still wait when it
+ * has not room for all.  It is made non-blocking for this one call: whoever
+ * shares the description, a shell that waits for us, does not see it.
+ */
+static ssize_t write_shared(int fd, const char *bytes, size_t length)
+{
+	int flags = fcntl(fd, F_GETFL), saved;
+	bool turn = flags >= 0 && !(flags & ~PLAIN_FLAGS) && !(flags & O_NONBLOCK);
+	ssize_t n;
+
+	if (turn && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		turn = false;
+	n = write(fd, bytes, length);
+	saved = errno;
+	if (turn)
+		(void)!fcntl(fd, F_SETFL, flags);
+	errno = saved;
+	return n;
 }
 
 /*
@@ -38,7 +62,7 @@ static size_t take(struct stream *s, const char *bytes, size_t length, int wait_
 
 	if (poll(&pf, 1, wait_ms) <= 0)
 		return 0;
-	n = write(s->fd, bytes, min_u64(length, PIPE_BUF));
+	n = s->shared ? write_shared(s->fd, bytes, min_u64(length, PIPE_BUF)) : write(s->fd, bytes, min_u64(length, PIPE_BUF));
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		s->gone = true;
 		s->error = errno;

@@ -7,7 +7,8 @@
  * worth give way first.  A line is never cut.
  *
  * The flags of the inherited descriptor stay as they are: O_NONBLOCK would be
- * everybody's who shares it, the shell's too.
+ * everybody's who shares it, the shell's too.  A terminal of another user, which
+ * cannot be opened anew, has it during each write.
  */
 #ifndef PARENT_STREAM_H
 #define PARENT_STREAM_H
@@ -16,6 +17,7 @@
 
 struct stream {
 	int fd;
+	bool shared;       /* a terminal of which there is no description that is ours alone */
 	bool gone;         /* nobody reads it any more, or it cannot be written */
 	int error;         /* the errno that said so; 0: not gone */
 	char *bytes;       /* owned; from begin to end they wait */

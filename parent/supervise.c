@@ -86,7 +86,7 @@ static int open_files(struct supervisor *s)
 		screen_error("cannot open the directory '%s': %s", screen_safe(name, sizeof name, o->dir, strlen(o->dir)), strerror(error));
 		return STATUS_STORAGE;
 	}
-	if (o->command == COMMAND_CHECK && !o->repair)
+	if (o->command == COMMAND_CHECK && !o->repair && !o->quick)
 		return 0;
 	s->x.states = state_directory(o->state_dir, why, sizeof why);
 	if (s->x.states < 0) {

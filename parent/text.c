@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "log.h"
 #include "metainfo.h"
 
 unsigned text_columns(uint32_t c)
@@ -108,20 +109,9 @@ void text_add_json(struct text *t, const void *bytes, size_t length)
 
 void text_add_size(struct text *t, uint64_t bytes)
 {
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double v = (double)bytes / 1024;
-	size_t u = 0;
+	char size[16];
 
-	if (bytes < 1024) {
-		text_addf(t, "%u B", (unsigned)bytes);
-		return;
-	}
-	/* 999.5 and up would print as 1000: rather 0.98 of the next unit. */
-	while (v >= 999.5 && u + 1 < ARRAY_LEN(units)) {
-		v /= 1024;
-		u++;
-	}
-	text_addf(t, v < 9.995 ? "%.2f %s" : v < 99.95 ? "%.1f %s" : "%.0f %s", v, units[u]);
+	text_addf(t, "%s", bytes_text(size, sizeof size, bytes));
 }
 
 void text_add_ratio(struct text *t, uint64_t milli)

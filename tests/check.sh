@@ -16,7 +16,7 @@ step() { # seconds, make's arguments
 	local limit=$1 before after
 	shift
 	before=$(grep -c '^== ' "$log")
-	timeout -k 15 "$limit" make -s --no-print-directory -k "$@" 2>&1 </dev/null | tee -a "$log"
+	timeout -k 15 "$limit" make -s --no-print-directory -k -j"$(nproc)" "$@" 2>&1 </dev/null | tee -a "$log"
 	[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 	after=$(grep -c '^== ' "$log")
 	if [ "$after" -eq "$before" ]; then
@@ -30,10 +30,10 @@ probe=
 case $1 in
 release | kill)
 	if [ "$1" = release ]; then mode="BUILD=${BUILD:-build}"; else mode="BUILD=build-kill KILL=1"; fi
-	make -s $mode all || { echo "== make $mode all: 0 passed, 1 failed" | tee -a "$log"; exit 1; }
+	make -s -j"$(nproc)" $mode all || { echo "== make $mode all: 0 passed, 1 failed" | tee -a "$log"; exit 1; }
 	[ "$1" = kill ] || step 600 $mode check-unit
 	[ -z "$probe" ] || step 300 $mode $probe
-	step 1500 $mode check-world
+	step 900 $mode check-world
 	;;
 san)
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1

@@ -38,19 +38,19 @@ build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c build-fuzz/libfuzzed.a $(wildcard ipc/*.[
 	@mkdir -p $(@D)
 	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build-fuzz/libfuzzed.a -lseccomp -lcurl -lssl -lcrypto -lpthread
 
-fuzz: $(FUZZ:%=build-fuzz/fuzz_%)
-	@for f in $(FUZZ); do \
-		mkdir -p build-fuzz/corpus/$$f tests/fuzz/corpus/$$f build-fuzz/crash; \
-		echo "fuzz $$f: $(FUZZ_SECONDS) s"; \
-		build-fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 \
-			-artifact_prefix=build-fuzz/crash/$$f- build-fuzz/corpus/$$f tests/fuzz/corpus/$$f > build-fuzz/$$f.log 2>&1 \
-			|| { tail -40 build-fuzz/$$f.log; exit 1; }; \
-		grep -E 'number_of_executed_units|peak_rss' build-fuzz/$$f.log; \
-	done
+$(FUZZ:%=run-fuzz-%): run-fuzz-%: build-fuzz/fuzz_%
+	@mkdir -p build-fuzz/corpus/$* tests/fuzz/corpus/$* build-fuzz/crash
+	@$< -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=1 \
+		-artifact_prefix=build-fuzz/crash/$*- build-fuzz/corpus/$* tests/fuzz/corpus/$* > build-fuzz/$*.log 2>&1 \
+		|| { echo "fuzz $*:"; tail -40 build-fuzz/$*.log; exit 1; }
+	@echo "fuzz $*: $(FUZZ_SECONDS) s" $$(grep -E 'number_of_executed_units|peak_rss' build-fuzz/$*.log)
+
+# With -jN so many at once.
+fuzz: $(FUZZ:%=run-fuzz-%)
 
 # The same, counted as a suite.
 check-fuzz:
-	@if $(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(FUZZ_SECONDS); then \
+	@if $(MAKE) --no-print-directory -k -j$(shell nproc) fuzz FUZZ_SECONDS=$(FUZZ_SECONDS); then \
 		echo "== fuzz, $(FUZZ_SECONDS) s each: $(words $(FUZZ)) passed, 0 failed"; \
 	else echo "== fuzz, $(FUZZ_SECONDS) s each: 0 passed, 1 failed"; exit 1; fi
 
@@ -91,4 +91,4 @@ BENCH_ARGS ?= --scenario core --rounds 3
 bench: all
 	$(PYTHON) tests/bench/bench.py $(BENCH_ARGS) --bulkhead '$(abspath $(BUILD))/bulkhead get {torrent} -d {outdir} --port {port} --allow-net 127.0.0.0/8 -q'
 
-.PHONY: check-unit check-fuzz check-world check-user check check-san coverage demo bench fuzz
+.PHONY: check-unit check-fuzz check-world check-user check check-san coverage demo bench fuzz $(FUZZ:%=run-fuzz-%)

@@ -351,7 +351,7 @@ static bool race_go(struct dialer *d, struct dial *r)
 	int fd;
 
 	while (d->in_flight < d->options.max_in_flight && d->now_ms >= r->not_before_ms && (to = eyeballs_due(&r->race, d->now_ms))) {
-		wait = limits_take(&d->limits, to, egress_is_allowed(&d->egress, to), d->now_ms * 1000);
+		wait = limits_take(&d->limits, to, egress_is_allowed(&d->egress, to) ? LIMIT_ALL : LIMIT_NET, d->now_ms * 1000);
 		if (wait) {
 			r->not_before_ms = d->now_ms + wait;
 			break;

@@ -91,7 +91,7 @@ static const char *judge(struct dialer *d, const struct listener *l, const struc
 	bool allowed;
 
 	v = egress_judge_incoming(&d->egress, a, &allowed);
-	if (v == EGRESS_OK && limits_take(&d->accepts, a, false, d->now_ms * 1000))
+	if (v == EGRESS_OK && limits_take(&d->accepts, a, allowed ? LIMIT_ADDR : LIMIT_NET, d->now_ms * 1000))
 		return "too many connections";
 	if (v == EGRESS_OK && !allowed && dialer_ask_routes(d, a, l->interface, &v))
 		return "no route leads there";

@@ -76,30 +76,49 @@ static struct limit_row *row_of(struct limit_row *set, const uint8_t key[17])
 	return best;
 }
 
-uint32_t limits_take(struct limits *l, const struct net_addr *a, bool whole, uint64_t now_us)
+/* One bucket of a table: its row, and what it is to be called when the row is taken. */
+struct share {
+	struct limit_row *row;
+	uint8_t key[17];
+	uint64_t every_us;
+};
+
+static struct share share_of(const struct limits *l, struct limit_row (*table)[LIMITS_WAYS], const struct net_addr *a, size_t bytes,
+			     uint32_t every_ms)
+{
+	struct share s = { .every_us = every_ms * 1000ull };
+
+	make_key(s.key, a, bytes);
+	s.row = row_of(table[set_of(l, s.key)], s.key);
+	return s;
+}
+
+static void share_take(struct share *s, uint64_t now_us)
+{
+	memcpy(s->row->key, s->key, sizeof s->key);
+	s->row->full_us = bucket_take(s->row->full_us, s->every_us, now_us);
+}
+
+uint32_t limits_take(struct limits *l, const struct net_addr *a, enum limit_reach reach, uint64_t now_us)
 {
 	const struct limit_rates *r = l->rates;
-	const uint64_t addr_us = r->addr_every_ms * 1000ull, net_us = r->net_every_ms * 1000ull;
 	uint64_t wait = bucket_wait(l->full_us, r->burst, l->every_us, now_us);
-	uint8_t addr_key[17], net_key[17];
-	struct limit_row *addr = NULL, *net = NULL;
+	struct share addr, net;
 
-	if (!whole) {
-		make_key(addr_key, a, a->family == 4 ? 4 : r->addr6_bytes);
-		make_key(net_key, a, a->family == 4 ? 3 : 6);
-		addr = row_of(l->addrs[set_of(l, addr_key)], addr_key);
-		net = row_of(l->nets[set_of(l, net_key)], net_key);
-		wait = max_u64(wait, bucket_wait(addr->full_us, r->addr_burst, addr_us, now_us));
-		wait = max_u64(wait, bucket_wait(net->full_us, r->net_burst, net_us, now_us));
+	if (reach >= LIMIT_ADDR) {
+		addr = share_of(l, l->addrs, a, a->family == 4 ? 4 : r->addr6_bytes, r->addr_every_ms);
+		wait = max_u64(wait, bucket_wait(addr.row->full_us, r->addr_burst, addr.every_us, now_us));
+	}
+	if (reach >= LIMIT_NET) {
+		net = share_of(l, l->nets, a, a->family == 4 ? 3 : 6, r->net_every_ms);
+		wait = max_u64(wait, bucket_wait(net.row->full_us, r->net_burst, net.every_us, now_us));
 	}
 	if (wait)
 		return (uint32_t)((wait + 999) / 1000);
 	l->full_us = bucket_take(l->full_us, l->every_us, now_us);
-	if (!whole) {
-		memcpy(addr->key, addr_key, sizeof addr_key);
-		memcpy(net->key, net_key, sizeof net_key);
-		addr->full_us = bucket_take(addr->full_us, addr_us, now_us);
-		net->full_us = bucket_take(net->full_us, net_us, now_us);
-	}
+	if (reach >= LIMIT_ADDR)
+		share_take(&addr, now_us);
+	if (reach >= LIMIT_NET)
+		share_take(&net, now_us);
 	return 0;
 }

@@ -44,11 +44,14 @@ struct limits {
 /* per_second >= 1. */
 void limits_init(struct limits *l, const struct limit_rates *rates, uint32_t per_second);
 
-/*
- * 0: it may be now, and was counted.  Otherwise milliseconds to wait, and
- * nothing was counted.  whole: only the limit over all together holds (dials
- * that the user allows, by --allow-net or --peer).
- */
-uint32_t limits_take(struct limits *l, const struct net_addr *a, bool whole, uint64_t now_us);
+/* Which limits hold, each with those before it. */
+enum limit_reach {
+	LIMIT_ALL,  /* over all together: whom the user named, by --allow-net or --peer, and we dial */
+	LIMIT_ADDR, /* of an address: whom the user named, and who connects to us */
+	LIMIT_NET,  /* of a network: that is against a stranger who owns one */
+};
+
+/* 0: it may be now, and was counted.  Otherwise milliseconds to wait, and nothing was counted. */
+uint32_t limits_take(struct limits *l, const struct net_addr *a, enum limit_reach reach, uint64_t now_us);
 
 #endif

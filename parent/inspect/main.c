@@ -100,6 +100,8 @@ static bool write_text(struct inspect *in, const struct torrent *t, int fd, uint
 	out_init(o, fd);
 	if (mode == INSPECT_SHOW_JSON)
 		show_json(in, t, o);
+	else if (mode == INSPECT_SHOW_LIST)
+		show_list(t, o);
 	else
 		show_text(in, t, o);
 	ok = out_flush(o);
@@ -150,7 +152,7 @@ int main(void)
 	input = compartment_take(&c, SETUP_INPUT);
 	form = compartment_take(&c, SETUP_FORM);
 	mode = c.inspect.mode;
-	if (mode == INSPECT_SHOW_TEXT || mode == INSPECT_SHOW_JSON)
+	if (mode == INSPECT_SHOW_TEXT || mode == INSPECT_SHOW_JSON || mode == INSPECT_SHOW_LIST)
 		text = compartment_take(&c, SETUP_TEXT);
 	else
 		mode = INSPECT_FORM;

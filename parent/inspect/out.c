@@ -143,20 +143,3 @@ void out_json_hex(struct out *o, const void *bytes, size_t length)
 	}
 	out_bytes(o, "\"", 1);
 }
-
-void out_size(struct out *o, uint64_t bytes)
-{
-	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	uint64_t whole = bytes, tenths = 0;
-	int unit = -1;
-
-	while (whole >= 1024) {
-		tenths = whole % 1024 * 10 / 1024;
-		whole /= 1024;
-		unit++;
-	}
-	if (unit < 0)
-		out_print(o, "%llu bytes", (unsigned long long)bytes);
-	else
-		out_print(o, "%llu.%llu %s", (unsigned long long)whole, (unsigned long long)tenths, units[unit]);
-}

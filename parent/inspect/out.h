@@ -47,7 +47,4 @@ bool out_json(struct out *o, const void *bytes, size_t length);
 /* All bytes as a JSON string of hex digits. */
 void out_json_hex(struct out *o, const void *bytes, size_t length);
 
-/* "1.4 GiB" */
-void out_size(struct out *o, uint64_t bytes);
-
 #endif

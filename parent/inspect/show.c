@@ -6,6 +6,7 @@
 #include "show.h"
 
 #include "digest.h"
+#include "log.h"
 #include "url.h"
 
 #define MAGNET_TRACKERS_MAX 20u
@@ -100,7 +101,9 @@ static void put_text_field(struct out *o, const char *label, struct text text)
 
 static void put_bytes(struct out *o, uint64_t bytes)
 {
-	out_size(o, bytes);
+	char size[16];
+
+	out_print(o, "%s", bytes_text(size, sizeof size, bytes));
 	if (bytes >= 1024)
 		out_print(o, " (%llu bytes)", (unsigned long long)bytes);
 }
@@ -122,6 +125,26 @@ static void put_path(struct out *o, const struct bencode *original)
 	}
 }
 
+/* Its number is what `get --select` takes. */
+static void put_file(struct out *o, const struct torrent *t, uint32_t i)
+{
+	const struct torrent_file *f = &t->files[i];
+
+	out_print(o, "%7u  %14llu  ", i + 1, (unsigned long long)f->length);
+	out_text(o, torrent_str(t, f->path), f->path_length, METAINFO_MAX_PATH);
+	out_print(o, "%s%s%s%s\n", f->flags & METAINFO_FILE_PAD ? "  [padding, not written]" : "",
+		  f->flags & METAINFO_FILE_SYMLINK ? "  [symbolic link, not created]" : "",
+		  f->flags & METAINFO_FILE_EXEC ? "  [executable, not applied]" : "", f->flags & METAINFO_FILE_HIDDEN ? "  [hidden]" : "");
+}
+
+void show_list(const struct torrent *t, struct out *o)
+{
+	uint32_t i;
+
+	for (i = 0; i < t->file_count; i++)
+		put_file(o, t, i);
+}
+
 static void put_files(struct out *o, const struct inspect *in, const struct torrent *t)
 {
 	uint32_t i;
@@ -131,15 +154,11 @@ static void put_files(struct out *o, const struct inspect *in, const struct torr
 		const struct torrent_file *f = &t->files[i];
 		struct bencode original;
 
-		out_print(o, "  %14llu  ", (unsigned long long)f->length);
-		out_text(o, torrent_str(t, f->path), f->path_length, METAINFO_MAX_PATH);
-		out_print(o, "%s%s%s%s\n", f->flags & METAINFO_FILE_PAD ? "  [padding, not written]" : "",
-			  f->flags & METAINFO_FILE_SYMLINK ? "  [symbolic link, not created]" : "",
-			  f->flags & METAINFO_FILE_EXEC ? "  [executable, not applied]" : "", f->flags & METAINFO_FILE_HIDDEN ? "  [hidden]" : "");
+		put_file(o, t, i);
 		if (!f->mapped)
 			continue;
 		show_original(f, in, &original);
-		out_print(o, "  %14s  named in the torrent: ", "");
+		out_print(o, "%7s  %14s  named in the torrent: ", "", "");
 		put_path(o, &original);
 		out_print(o, "\n");
 	}

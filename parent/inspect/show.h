@@ -14,6 +14,8 @@
 #define SHOW_TEXT_BYTES 2000u
 
 /* The result of writing is out_flush()'s. */
+/* Number, size and path of each file, a line each. */
+void show_list(const struct torrent *t, struct out *o);
 void show_text(const struct inspect *in, const struct torrent *t, struct out *o);
 void show_json(const struct inspect *in, const struct torrent *t, struct out *o);
 

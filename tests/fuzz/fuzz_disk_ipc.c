@@ -3,7 +3,8 @@
  *
  * The input is a list of records: an opcode, then its bytes.  Whatever comes,
  * memory stays in the budget, no byte reaches a file that is not the payload's,
- * and what is read out is verified, and what was asked for.
+ * and what is read out is verified, and what was asked for.  Inputs of an odd
+ * length meet a diskproc of which not all files are wanted: the others are not made.
  */
 #include <signal.h>
 
@@ -12,7 +13,10 @@
 #define PIECE (48u * 1024u + 100u)
 
 static const struct fixture_file files[] = { { "d/a", 70000, 0 }, { "d/e", 0, 0 }, { "b", 200000, 0 }, { "p", 50000, METAINFO_FILE_PAD }, { "c", 9, 0 } };
-static struct rig rig;
+static uint8_t levels[ARRAY_LEN(files)] = { WANTED_NORMAL, WANTED_NOT, WANTED_NOT, WANTED_NOT, WANTED_HIGH };
+static struct rig rigs[2];
+static bool selects;
+#define rig rigs[selects]
 /* READs of pieces as they are; their tags are these numbers and a start that no input knows. */
 static struct msg_read asked[1 << 16];
 static uint32_t asked_count, first_tag;
@@ -20,6 +24,10 @@ static uint32_t asked_count, first_tag;
 static void begin(void)
 {
 	rig_make(&rig, files, ARRAY_LEN(files), PIECE, false);
+	if (selects) {
+		rig.wanted = (struct wanted){ levels, ARRAY_LEN(files) };
+		rig.parts = openat(rig.root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	}
 	rig_start(&rig, false, false, 4 * PIECE);
 	if (!rig_until(&rig, rig_told))
 		abort();
@@ -36,7 +44,8 @@ static void again(void)
 		abort();
 	memset(s->have, 0, bitfield_bytes(rig.m.h->piece_count));
 	s->verified_pieces = s->rejected_pieces = 0;
-	s->verified_bytes = 0;
+	s->wanted_verified = 0;
+	s->wanted_bytes = 0;
 	s->hold = rig.d.stopping = false;
 	rig.d.stage = STAGE_RUN;
 	channel_close(&rig.d.net);
@@ -76,6 +85,15 @@ static void hear(void)
 			on_data(packet_message(&p, i));
 }
 
+/* What was read out is a part of a piece that is verified. */
+static void check_read(const struct job *j)
+{
+	uint32_t bytes = j->piece < rig.m.h->piece_count ? metainfo_piece_bytes(&rig.m, j->piece) : 0;
+
+	if (!bytes || !bitfield_get(rig.d.store.have, j->piece) || j->bytes < 1 || j->begin >= bytes || j->bytes > bytes - j->begin)
+		abort();
+}
+
 /* Every upload slot is somewhere, once. */
 static void check_slots(void)
 {
@@ -88,8 +106,11 @@ static void check_slots(void)
 			abort();
 		free[u->free[i]] = true;
 	}
-	for (i = 0; i < SLOT_COUNT; i++)
+	for (i = 0; i < SLOT_COUNT; i++) {
 		at_net += u->read[i].at_net;
+		if (u->read[i].at_net)
+			check_read(&u->read[i].job);
+	}
 	if (u->free_count + at_net + u->busy + u->wanted_count != SLOT_COUNT)
 		abort();
 }
@@ -99,7 +120,7 @@ static void check_files(void)
 {
 	static const char *const names[] = { "d/a", NULL, "b", NULL, "c" };
 	static uint8_t is[200000], ought[ARRAY_LEN(names)][200000], zero[512];
-	static bool made;
+	static bool made; /* of both rigs alike */
 	uint32_t i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++) {
@@ -109,9 +130,17 @@ static void check_files(void)
 
 		if (!made)
 			fixture_payload(&rig.m, ought[i], f->offset, (size_t)f->length);
+		if (selects && levels[i] == WANTED_NOT && fd >= 0)
+			abort();
+		/* Its bytes of pieces that are wanted too. */
+		if (selects && i == 2)
+			fd = dup(rig.parts);
 		if (fd < 0)
 			continue;
-		n = (size_t)pread(fd, is, sizeof is, 0);
+		memset(is, 0, sizeof is);
+		n = (size_t)pread(fd, is, (size_t)f->length, selects && i == 2 ? (off_t)f->offset : 0);
+		if (selects && i == 2)
+			n = (size_t)f->length; /* the parts file ends with what is in it */
 		close(fd);
 		if (n != f->length)
 			abort();
@@ -205,7 +234,8 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 			(void)!channel_push(&rig.net_end, MSG_DATA_DONE, &m);
 		break;
 	}
-	case 4: /* time passes */
+	case 4: /* time passes; or storage fails, and nothing is read any more */
+		rig.d.store.hold |= op[1] == 255;
 		(void)channel_flush(&rig.net_end);
 		r = disk_serve_net(&rig.d);
 		break;
@@ -227,6 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	enum channel_result r = CHANNEL_OK;
 	uint64_t end;
 
+	selects = bytes & 1;
 	if (!rig.running) {
 		begin();
 		random_bytes(&first_tag, sizeof first_tag);

@@ -1,15 +1,40 @@
 /*
  * fuzz_net_ipc.c - a hostile diskproc or dialer at netproc: packets of any type, count, length and content.
  *
- * Input: for each packet one byte for the channel (0x80: the dialer's) and the
- * type (0x3f), one for the count, one for a change of length, then the messages'
- * bytes.  0x40 of the first: netproc was told already what is there.
+ * Input: one byte (enum how), then for each packet one byte for the channel
+ * (0x80: the dialer's) and the type (0x3f), one for the count, one for a change
+ * of length, then the messages' bytes.  0x40 of the first: before it the first
+ * READ that waits is answered as it should be, so that a slot is netproc's.
+ * Whatever comes, netproc gives back only slots that it was given, and what
+ * peers are sent is whole messages and blocks that there are.
  */
-#include "../unit/swarm_fixture.h"
+#include "peer_sees.h"
+
+enum how {
+	TOLD = 0x01,    /* netproc was told already what is there: nothing, and it downloads; */
+	SEEDING = 0x02, /* or half of it, and a peer asks for blocks */
+};
+
+#define PIECES 37u
+
+static struct fixture f;
+static struct sees sees;
+static uint32_t given[SLOT_COUNT]; /* DATA that named the slot, less DATA_DONE */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 _Static_assert(MSG_TYPES < 0x3f, "a type and one that does not exist fit into six bits");
+
+static void count_given(uint16_t type, const uint8_t *messages, size_t bytes)
+{
+	struct msg_data m;
+
+	for (; type == MSG_DATA && bytes >= sizeof m; bytes -= sizeof m, messages += sizeof m) {
+		memcpy(&m, messages, sizeof m);
+		if (m.slot < SLOT_COUNT)
+			given[m.slot]++;
+	}
+}
 
 static void send_packet(int fd, const uint8_t *data, size_t size, size_t *took)
 {
@@ -32,25 +57,100 @@ static void send_packet(int fd, const uint8_t *data, size_t size, size_t *took)
 		length = (size_t)count * message_rows[type].size;
 	if (data[2] > 250)
 		length++;
+	count_given(type, p.bytes + sizeof p.h, length);
 	(void)!write(fd, p.bytes, sizeof p.h + length);
+}
+
+/* READs wait in f.reads; DATA_DONE is for what was given. */
+static void hear(void)
+{
+	struct packet pk;
+	uint32_t i;
+
+	while (channel_receive(&f.disk, &pk) == CHANNEL_OK)
+		for (i = 0; i < pk.count; i++) {
+			if (pk.type == MSG_READ) {
+				if (f.read_count == SLOT_COUNT)
+					abort();
+				f.reads[f.read_count++] = *(const struct msg_read *)packet_message(&pk, i);
+			}
+			if (pk.type == MSG_DATA_DONE) {
+				const struct msg_data_done *m = packet_message(&pk, i);
+
+				if (m->slot >= SLOT_COUNT || !given[m->slot]--)
+					abort();
+			}
+		}
+}
+
+static void turn(void)
+{
+	loop_turn(f.loop, 0);
+	swarm_end_turn(f.swarm, true);
+	hear();
+	sees_read(&sees, &f, false);
+}
+
+static void answer_one(void)
+{
+	struct msg_data m = { 0 };
+
+	if (!f.swarm->ready || !f.read_count)
+		return;
+	m.tag = f.reads[0].tag;
+	memmove(f.reads, f.reads + 1, --f.read_count * sizeof *f.reads);
+	while (m.slot < SLOT_COUNT - 1 && given[m.slot])
+		m.slot++;
+	given[m.slot]++;
+	if (channel_push(&f.disk, MSG_DATA, &m) || channel_flush(&f.disk) < 0)
+		abort();
+}
+
+/* It wants what there is, 128 KiB first, and takes what it is sent. */
+static void ask(struct peer *p)
+{
+	static const uint8_t interested[] = { 0, 0, 0, 1, WIRE_INTERESTED };
+	uint8_t out[WIRE_HEAD_MAX];
+	uint32_t i;
+
+	peer_feed(p, interested, sizeof interested);
+	turn();
+	for (i = 0; i < 2 * (PIECES / 2) && !p->dead; i++)
+		peer_feed(p, out,
+			  wire_put_triple(out, WIRE_REQUEST, i % (PIECES / 2), i / (PIECES / 2) * BLOCK_BYTES, i ? BLOCK_BYTES : 40000));
+	turn();
+	if (!f.read_count)
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint8_t hello[] = "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl\0\0\0\1\16\0\0\0\1\1";
-	struct fixture f;
+	static const uint8_t hello[] =
+	    "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl\0\0\0\1\16\0\0\0\1\1";
 	struct peer *p;
 	size_t took;
 	uint32_t i;
+	uint8_t how;
 	int other;
 
-	fixture_new(&f, 37, 40000, 36 * 40000 + 123);
-	if (size && data[0] & 0x40)
-		fixture_begin(&f);
+	if (!size)
+		return 0;
+	how = *data++;
+	size--;
+	memset(given, 0, sizeof given);
+	fixture_new(&f, PIECES, 40000, (PIECES - 1) * 40000 + 123);
+	if (how & (TOLD | SEEDING))
+		fixture_have(&f, how & SEEDING ? PIECES / 2 : 0);
+	loop_turn(f.loop, 0);
+	swarm_end_turn(f.swarm, true);
 	p = fixture_peer(&f, 1, &other);
-	peer_feed(p, hello, sizeof hello - 1);
+	sees_begin(&sees, other);
+	/* A seed is never unchoked. */
+	peer_feed(p, hello, how & SEEDING ? WIRE_HANDSHAKE_BYTES : sizeof hello - 1);
+	if (how & SEEDING)
+		ask(p);
 	/* One whole piece is on its way to be judged. */
-	while (!p->dead && p->pick.queue_count && f.swarm->ready && disk_free_slots(f.swarm->disk)) {
+	while (!(how & SEEDING) && !p->dead && p->pick.queue_count && f.swarm->ready && disk_free_slots(f.swarm->disk)) {
 		struct picker_request r = picker_queued(&p->pick, 0);
 		uint32_t begin = r.block * BLOCK_BYTES, n = min_u32(metainfo_piece_bytes(&f.info, r.piece) - begin, BLOCK_BYTES);
 
@@ -59,11 +159,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 	}
 	for (i = 0; i < 64 && size >= 3; i++) {
+		if (data[0] & 0x40)
+			answer_one();
 		send_packet(data[0] & 0x80 ? f.dialer : f.disk.fd, data, size, &took);
 		data += took;
 		size -= took;
-		loop_turn(f.loop, 0);
-		swarm_end_turn(f.swarm, true);
+		turn();
 	}
 	close(other);
 	fixture_free(&f);

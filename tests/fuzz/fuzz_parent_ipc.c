@@ -34,6 +34,7 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #include "../../parent/state.c"
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
 #include "../../parent/feed.c"
@@ -163,6 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	download_init(&d, &x, 0, "source", -1);
 	make_form(&d.m);
 	d.mapped = true;
+	d.selection.sum = data[3] >> 5 & 1 ? (struct wanted_sum){ 20000, 1, 1 } : (struct wanted_sum){ 30000, 2, 1 };
 	d.state = (enum download_state)(DOWNLOAD_INSPECTING + data[2] % 6);
 	d.out.finished = data[3] >> 2 & 1;
 	o.command = data[3] >> 3 & 1 ? COMMAND_SEED : COMMAND_GET;

@@ -1,31 +1,90 @@
 /*
- * fuzz_peer.c - bytes of a peer at the real reader, picker and disk client.
+ * fuzz_peer.c - bytes of a peer at the real reader, picker, upload queue and disk client.
  *
- * The first bytes choose how the stream is cut; requests that were made can be
- * answered because piece and begin are small numbers.
+ * The first byte chooses how the stream is cut, the second (enum how) what the
+ * peer meets.  Requests that were made can be answered because piece and begin
+ * are small numbers; what the peer asks for is answered by an honest diskproc,
+ * in an order of this program's choice, and looked at when it arrives.
  */
-#include "../unit/swarm_fixture.h"
+#include "peer_sees.h"
+
+enum how {
+	GREETED = 0x01,    /* a handshake with both extensions goes before */
+	SEEDING = 0x02,    /* all pieces are here; */
+	HALF = 0x04,       /* of them the first half */
+	LAST_FIRST = 0x08, /* reads are answered in the order of a stack */
+	SOME_FAIL = 0x10,  /* each third one with READ_FAILED */
+	DEAF = 0x20,       /* the peer reads nothing until the end, and is given up */
+	REPLACED = 0x40,   /* in the middle diskproc is replaced by one that has the first half */
+};
+
+#define PIECES 37u
+
+static struct fixture f;
+static struct sees sees;
+static uint32_t had; /* pieces that this diskproc has: the first ones */
+static uint32_t answered;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void answer(uint8_t how)
+{
+	fixture_turn(&f);
+	while (f.swarm->ready && f.read_count) {
+		uint32_t i = how & LAST_FIRST ? f.read_count - 1 : 0;
+
+		if (f.reads[i].piece >= had)
+			abort();
+		fixture_answer(&f, i, how & SOME_FAIL && ++answered % 3 == 0);
+		if (f.read_count % 8 == 0)
+			fixture_turn(&f);
+	}
+	fixture_turn(&f);
+	if (!(how & DEAF))
+		sees_read(&sees, &f, true);
+}
+
+static void replace_disk(void)
+{
+	int sv[2];
+
+	if (channel_pair(sv))
+		abort();
+	channel_close(&f.disk);
+	channel_init(&f.disk, sv[1], FIX_EPOCH + 1, false, "netproc");
+	f.read_count = f.uploads_busy = 0;
+	memset(f.upload_busy, 0, sizeof f.upload_busy);
+	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
+	had = PIECES / 2;
+	fixture_have(&f, had);
+	fixture_turn(&f);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t greeting[68] = "\023BitTorrent protocol\0\0\0\0\0\020\0\004ZZZZZZZZZZZZZZZZZZZZ-PE0000-abcdefghijkl";
-	struct fixture f;
 	struct peer *p;
-	uint32_t cut, i;
+	uint32_t cut, i, blocks;
+	size_t middle;
+	uint8_t how;
 	int other;
 
 	if (size < 2)
 		return 0;
-	fixture_new(&f, 37, 40000, 36 * 40000 + 123);
-	fixture_begin(&f);
+	how = data[1];
+	answered = 0;
+	fixture_new(&f, PIECES, 40000, (PIECES - 1) * 40000 + 123);
+	had = !(how & SEEDING) ? 0 : how & HALF ? PIECES / 2 : PIECES;
+	fixture_have(&f, had);
+	fixture_turn(&f);
 	p = fixture_peer(&f, 1, &other);
+	sees_begin(&sees, other);
 	cut = 1u + data[0];
-	if (data[1] & 1)
+	if (how & GREETED)
 		peer_feed(p, greeting, sizeof greeting);
 	data += 2;
 	size -= 2;
+	middle = size / 2;
 	while (size && !p->dead && !p->waits) {
 		size_t n = size < cut ? size : cut;
 
@@ -39,11 +98,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (!p->dead)
 				peer_request(p);
 		}
+		/* A peer that is dead is freed by a turn. */
+		if (how & SEEDING && !p->dead) {
+			uint32_t before = f.swarm->count;
+
+			answer(how);
+			if (f.swarm->count < before)
+				break;
+			if (how & REPLACED && size > middle && size - n <= middle)
+				replace_disk();
+			if (f.swarm->count < before)
+				break;
+			if (how & DEAF)
+				peer_upload_tick(p, swarm_now(f.swarm) + 2000);
+		}
 		data += n;
 		size -= n;
 	}
-	for (i = 0; i < 4; i++)
-		fixture_turn(&f);
+	how &= (uint8_t)~DEAF;
+	/* Until it has all that is left for it. */
+	for (i = 0, blocks = 0; i < 4 || (i < 100 && sees.blocks != blocks); i++) {
+		blocks = sees.blocks;
+		answer(how);
+	}
 	close(other);
 	fixture_free(&f);
 	return 0;

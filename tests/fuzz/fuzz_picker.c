@@ -1,7 +1,7 @@
 /*
  * fuzz_picker.c - random events in random order; the invariants hold after each.
  *
- * The first bytes choose the torrent; then each step is one byte of event and
+ * The first bytes choose the torrent, and what of it is wanted; then each step is one byte of event and
  * one or two of arguments.
  */
 #include "../../netproc/picker.c"
@@ -141,6 +141,20 @@ static void step(struct input *in, uint64_t *now)
 	}
 }
 
+/* Half of the inputs want all pieces alike. */
+static void order(uint32_t kind)
+{
+	uint8_t *level[RARITY_LEVELS] = { NULL };
+	uint32_t i;
+
+	for (i = 0; i < RARITY_LEVELS && kind & 1; i++)
+		level[i] = must_calloc(bitfield_bytes(p->pieces), 1);
+	for (i = 0; i < p->pieces && kind & 1; i++)
+		if ((i * 2654435761u * (kind | 1)) >> 30 < RARITY_LEVELS)
+			bitfield_set(level[(i * 2654435761u * (kind | 1)) >> 30], i);
+	picker_set_order(p, level, kind & 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -149,6 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t now = 1000;
 
 	p = picker_new(pieces, length, (uint64_t)(pieces - 1) * length + last, (uint64_t)length * (4 + next(&in) % 8), next(&in));
+	order(next(&in));
 	memset(joined, 0, sizeof joined);
 	for (i = 0; i < STEPS && in.left; i++) {
 		step(&in, &now);

@@ -16,6 +16,7 @@ import seeders
 from client import get
 from peer import PROTOCOL, Swarm, honest
 from process import raw_bytes
+from test_takers import HOSTILE as TAKERS
 
 pytestmark = pytest.mark.skipif(client.REFERENCE, reason="says nothing about the tests")
 
@@ -62,12 +63,32 @@ def test_who_sends_wrong_data_is_banned_with_its_address(data, outdir):
     noise = next(b for b in peers.CORRUPT if b.__name__ == "answers_with_noise")
     with waiting(data, outdir) as (r, port), Swarm(data, [noise], calls=("127.0.0.1", port)) as liar:
         process.wait_for(lambda: b"banned" in r.out, 20, "it is banned")
+        banned = liar.all[0].connections
+        process.wait_for(lambda: liar.all[0].connections > banned, 20, "it has read all that it was asked, and comes back")
         before = liar.all[0].requests
-        process.wait_for(lambda: liar.all[0].connections >= 3, 20, "it comes back")
+        process.wait_for(lambda: liar.all[0].connections >= banned + 2, 20, "and once more")
         with Swarm(data, [honest], 0.1, calls=("127.0.0.1", port)) as swarm:
             swarm.start_clock()
             client.assert_complete(r, data, outdir)
         assert liar.all[0].requests == before
+
+
+def test_completes_beside_takers_givers_and_strangers_at_once(data, outdir):
+    """All kinds at the door of one download: every second misbehaviour of givers, all of takers, and the silent."""
+    givers = [b for b in peers.ALL if b not in peers.FLOODS][::2]
+    with waiting(data, outdir) as (r, port), contextlib.ExitStack() as kept:
+        takers = kept.enter_context(Swarm(data, TAKERS, calls=("127.0.0.1", port)))
+        for i in range(40):
+            kept.enter_context(call(port, "127.43.%d.1" % i, PROTOCOL[:1]))
+        swarm = kept.enter_context(Swarm(data, [honest] + givers, 6.0, calls=("127.0.0.1", port)))
+        swarm.start_clock()
+        client.assert_complete(r, data, outdir, 58)
+        acted = [p for p in swarm.hostile + takers.all if p.acts]
+        assert len(acted) >= (len(givers) + len(TAKERS)) // 2, r.told()
+        assert swarm.wrong == [] and takers.wrong == [] and raw_bytes(bytes(r.out)) == [], r.told()
+        for p in swarm.hostile:
+            if p.behaviour in peers.CORRUPT:
+                assert p.requests <= -(-data.length // 16384), "%s was asked %d times" % (p.name, p.requests)
 
 
 # ---- those that only connect

@@ -364,6 +364,19 @@ static long option(int fd, unsigned long level, unsigned long name, const void *
 {
 	return syscall(SYS_setsockopt, fd, level, name, value, bytes);
 }
+static long asked_option(int fd, unsigned long level, unsigned long name)
+{
+	uint8_t value[64] = { 0 };
+	socklen_t bytes = sizeof value;
+
+	return syscall(SYS_getsockopt, fd, level, name, value, &bytes);
+}
+TRY(ask_error, asked_option(probe.tcp, SOL_SOCKET, SO_ERROR))
+TRY(ask_error_high, asked_option(probe.tcp, 1ul << 32 | SOL_SOCKET, SO_ERROR))
+TRY(ask_type, asked_option(probe.tcp, SOL_SOCKET, SO_TYPE))
+TRY(ask_who, asked_option(CONTROL_FD, SOL_SOCKET, SO_PEERCRED))
+TRY(ask_tcp_info, asked_option(probe.tcp, IPPROTO_TCP, TCP_INFO))
+TRY(ask_same_number, asked_option(probe.tcp, IPPROTO_TCP, SO_ERROR /* the same number */))
 static const int one = 1;
 static long routing_header(void)
 {
@@ -671,7 +684,9 @@ const struct attempt attempts[] = {
 	REFUSED(ALL & ~R, send_messages), REFUSED(I | N | K | C, send_descriptor), REFUSED(N | D, routing_header), REFUSED(N | D, source_route),
 	REFUSED(N | D, source_route_high), REFUSED(N, bind_to_device), REFUSED(N | D, set_mark), REFUSED(N | D, attach_filter),
 	REFUSED(N | D, upper_protocol), REFUSED(N | D, repair), REFUSED(N | D, fast_open), REFUSED(N | D, packet_info),
-	REFUSED(ALL | P, unix_abstract), ALLOWED(N | D, no_delay), ALLOWED(N | D, send_plain),
+	REFUSED(ALL | P, unix_abstract), ALLOWED(N | D, no_delay), ALLOWED(N | D, ask_error),
+	REFUSED(I | N | D | K | C, ask_error_high), REFUSED(N | D, ask_type), REFUSED(ALL & ~R, ask_who), REFUSED(N | D, ask_tcp_info), REFUSED(N | D, ask_same_number),
+	ALLOWED(N | D, send_plain),
 	/* the kernel */
 	REFUSED(ALL | P, ring), REFUSED(ALL | P, ring_enter), REFUSED(ALL | P, bpf_call), REFUSED(ALL | P, keys), REFUSED(ALL | P, key_add), REFUSED(ALL | P, perf),
 	REFUSED(ALL | P, module), REFUSED(ALL | P, kexec), REFUSED(ALL | P, new_user_space), REFUSED(ALL | P, new_mount_space), REFUSED(ALL | P, enter_space),

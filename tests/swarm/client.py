@@ -5,8 +5,9 @@ take its place: reference.py does, to show that seeders, trackers and hostile pe
 """
 import json
 import os
+import signal
 
-from process import Run
+from process import Run, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.environ.get("BULKHEAD") or os.path.join(os.path.dirname(os.path.dirname(HERE)), "build", "bulkhead")
@@ -50,6 +51,20 @@ def run(*arguments, **kw):
 
 def events(r, name):
     return [x for x in json_lines(r) if x["event"] == name]
+
+
+def listening(r):
+    """The port, once it listens."""
+    wait_for(lambda: b'"listening"' in r.out or r.p.poll() is not None, 15, "it listens")
+    assert r.p.poll() is None, r.told()
+    return next(json.loads(line)["port"] for line in bytes(r.out).splitlines() if b'"listening"' in line)
+
+
+def end(r):
+    """Interrupts what seeds: all was given well."""
+    r.signal(signal.SIGINT)
+    assert r.wait(15) == COMPLETE, r.told()
+    assert_bounded(r)
 
 
 def json_lines(r):

@@ -58,7 +58,7 @@ def crowd(data, rate, count=11, free_rider=False, within=120, options=()):
     top = tempfile.mkdtemp(prefix="crowd-", dir=data.folder)
     members, r = [], Result()
     try:
-        seed = Member("seed", data, data.folder, seeders.next_address(), ["--max-up", str(rate), *options])
+        seed = Member("seed", data, data.folder, seeders.next_address(), ["--max-up", str(rate), "--state-dir", os.path.join(top, "seed.state"), *options])
         members.append(seed)
         process.wait_for(lambda: b'"event":"seeding"' in seed.run.out, 30, "it seeds")
         start = time.monotonic()

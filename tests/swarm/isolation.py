@@ -29,7 +29,8 @@ def next_here():
 
 
 def next_here6():
-    address = "fd77::1:%x" % next(_here)
+    """In a /64 of its own: what lives in one /64 is one host for many limits."""
+    address = "fd77:0:0:%x::1" % next(_here)
     add_address6(address)
     return address
 

@@ -13,6 +13,7 @@ import time
 import isolation
 import process
 import seeders
+from payload import bencode
 
 # What is said of rtorrent: as little as makes it a client of one torrent that nobody looks at.
 RTORRENT = """
@@ -21,7 +22,7 @@ session.path.set = "{session}"
 network.port_range.set = {port}-{port}
 network.port_random.set = no
 network.port_open.set = yes
-network.bind_address.set = "{address}"
+{bind}
 protocol.encryption.set = none
 protocol.pex.set = no
 dht.mode.set = disable
@@ -56,17 +57,31 @@ class Leecher:
         self.environment = dict(os.environ, HOME=self.own, TERM="dumb")
 
     def wait_ready(self):
-        # rtorrent leaves a handshake of one that asks and goes unanswered.
-        ready = seeders.listens if self.process.args[0] == "rtorrent" else lambda address, port: knows(address, port, self.payload)
-        process.wait_for(lambda: ready(self.address, self.port), 20, "the leecher listens", self.process)
+        process.wait_for(lambda: knows(self.address, self.port, self.payload), 20, "%s knows its torrent" % self.process.args[0], self.process)
+
+    def remind(self):
+        """Makes it look for whom it wants something of, where it would do so only now and then."""
+
+    def told(self):
+        return "%s at %s: %s\n%s" % (self.process.args[0], self.address, self.payload.differences(self.folder), process.read_log(self.process)[-3000:])
 
     def assert_complete(self, seconds=30):
-        """All is there, by SHA-256."""
-        end = time.monotonic() + seconds
-        while self.payload.differences(self.folder):
-            assert self.process.poll() is None, process.read_log(self.process)[-3000:]
-            assert time.monotonic() < end, "%s\n%s" % (self.payload.differences(self.folder), process.read_log(self.process)[-3000:])
-            time.sleep(0.1)
+        assert_complete([self], seconds)
+
+
+def assert_complete(leechers, seconds=30):
+    """Each has all, by SHA-256."""
+    begin, reminded, left = time.monotonic(), 0, list(leechers)
+    while left:
+        time.sleep(0.1)
+        passed = time.monotonic() - begin
+        if passed > 1.5 * (reminded + 1) and reminded < 6:
+            reminded += 1
+            for x in left:
+                x.remind()
+        left = [x for x in left if x.payload.differences(x.folder)]
+        for x in left:
+            assert x.process.poll() is None and passed < seconds, x.told()
 
 
 def libtorrent(payload, address, torrent=None, dials=None):
@@ -76,14 +91,30 @@ def libtorrent(payload, address, torrent=None, dials=None):
     return leecher
 
 
+class Transmission(Leecher):
+    """It looks every ten seconds, and whenever a torrent is started: a new one, of one byte, that nobody has."""
+
+    reminded = 0
+
+    def remind(self):
+        self.reminded += 1
+        info = {"name": "reminder %d" % self.reminded, "piece length": 1 << 14, "length": 1, "pieces": os.urandom(20)}
+        path = os.path.join(self.own, "reminder.torrent")
+        with open(path, "wb") as f:
+            f.write(bencode({"info": info}))
+        os.rename(path, os.path.join(self.own, "watch", "%d.torrent" % self.reminded))
+
+
 def transmission(payload, address, torrent=None):
-    leecher = Leecher(payload, address, torrent)
+    leecher = Transmission(payload, address, torrent)
     v6 = ":" in address
-    settings = {"bind-address-ipv4": isolation.next_here() if v6 else address, "bind-address-ipv6": address if v6 else "::1", "peer-port": leecher.port, "rpc-enabled": False,
+    # The address of IPv4, unless it is the default, is also where it calls a tracker from.
+    settings = {"bind-address-ipv4": "0.0.0.0" if v6 else address, "bind-address-ipv6": address if v6 else "::1", "peer-port": leecher.port, "rpc-enabled": False,
                 "download-dir": leecher.folder, "incomplete-dir-enabled": False, "rename-partial-files": False, "preallocation": 0, "dht-enabled": False,
                 "lpd-enabled": False, "pex-enabled": False, "utp-enabled": False, "port-forwarding-enabled": False, "encryption": 0,
                 "watch-dir-enabled": True, "watch-dir": os.path.join(leecher.own, "watch"), "umask": 0o022,
-                "blocklist-enabled": False, "ratio-limit-enabled": False, "idle-seeding-limit-enabled": False, "message-level": 2, "trash-original-torrent-files": False}
+                "blocklist-enabled": False, "ratio-limit-enabled": False, "idle-seeding-limit-enabled": False,
+                "download-queue-enabled": False, "message-level": 2, "trash-original-torrent-files": False}
     os.mkdir(settings["watch-dir"])
     shutil.copy(leecher.torrent, settings["watch-dir"])
     with open(os.path.join(leecher.own, "settings.json"), "w") as f:
@@ -102,11 +133,13 @@ def aria2(payload, address, torrent=None):
 
 
 def rtorrent(payload, address, torrent=None):
+    """It takes no torrent without a tracker.  0.9.8 binds to IPv4 addresses only: for IPv6 it listens on all, and calls from where the kernel likes."""
     leecher = Leecher(payload, address, torrent)
+    bind = "" if ":" in address else 'network.bind_address.set = "%s"' % address
     session, rc = os.path.join(leecher.own, "session"), os.path.join(leecher.own, "rc")
     os.mkdir(session)
     with open(rc, "w") as f:
-        f.write(RTORRENT.format(folder=leecher.folder, session=session, port=leecher.port, address=address, torrent=leecher.torrent))
+        f.write(RTORRENT.format(folder=leecher.folder, session=session, port=leecher.port, bind=bind, torrent=leecher.torrent))
     leecher.process = process.start(["rtorrent", "-n", "-o", "import=" + rc], env=leecher.environment)
     return leecher
 

@@ -62,6 +62,11 @@ class File:
         self.length, self.attr = length, attr
 
 
+def random_bytes(rnd, length, most=1 << 27):
+    """randbytes() makes less than 256 MiB at once."""
+    return b"".join(rnd.randbytes(min(most, length - at)) for at in range(0, length, most))
+
+
 class Payload:
     def __init__(self, folder, name, files, piece_length=32 * KIB, trackers=(), private=False, extra=None, seed=1):
         """files: a length (single file) or a list of File.  The data is written to folder/name."""
@@ -70,7 +75,7 @@ class Payload:
         self.files = [File([self.name], files)] if self.single else files
         self.root = os.path.join(os.fsencode(self.folder), self.name)
         rnd = random.Random("%s %d" % (name, seed))
-        self.data = b"".join(bytes(f.length) if "p" in f.attr else rnd.randbytes(f.length) for f in self.files)
+        self.data = b"".join(bytes(f.length) if "p" in f.attr else random_bytes(rnd, f.length) for f in self.files)
         self.hashes = [hashlib.sha1(self.data[i:i + piece_length]).digest() for i in range(0, len(self.data), piece_length)]
         self.info = {"name": self.name, "piece length": piece_length, "pieces": b"".join(self.hashes)}
         if private:

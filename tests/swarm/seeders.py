@@ -195,7 +195,8 @@ class Authority:
 class Tracker:
     """An honest tracker that remembers what it was told: announces is a list of {parameter: bytes}.
 
-    It names the same peers to everybody; with learn also those that have announced to it that they have everything.
+    It names the same peers to everybody; with learn also those that have announced to it that they have everything,
+    with learn="all" whoever has announced.
     """
 
     def __init__(self, peers=(), address="127.0.0.1", certificate=None, compact=True, learn=False):
@@ -212,7 +213,7 @@ class Tracker:
                 with outer.cond:
                     outer.announces.append(q)
                     peer = (self.client_address[0], int(q.get("port", 0)))
-                    if learn and q.get("left") == b"0" and q.get("event") != b"stopped" and peer not in outer.peers:
+                    if learn and (learn == "all" or q.get("left") == b"0") and q.get("event") != b"stopped" and peer not in outer.peers:
                         outer.peers.append(peer)
                     outer.cond.notify_all()
                 if outer.stuck_on and q.get("event") == outer.stuck_on:

@@ -76,7 +76,7 @@ def test_only_diskproc_is_started(tmp_path, outdir):
     r = check(p, outdir, "--json")
     assert r.wait(20) == COMPLETE, r.told()
     assert {e["compartment"] for e in events(r, "compartment")} == {"inspect", "diskproc"}, r.told()
-    assert events(r, "checked")[0]["ok"] is True
+    assert events(r, "check")[0]["ok"] is True
 
 
 @pytest.mark.few
@@ -101,7 +101,7 @@ def test_each_file_is_told_by_what_is_wrong_with_it(tmp_path, outdir, state):
         "damaged": "damaged", "missing": "missing", "beside": "unverified", "short": "short", "long": "long", "fine": "unverified", "link": "foreign",
         "dir/ectory": "missing", "empty": "missing"}, told
     assert told["damaged"][1] == 2 and told["beside"][1] == 1, told  # one piece of each is shared with the one that is missing
-    whole = events(r, "checked")[0]
+    whole = events(r, "check")[0]
     assert whole["ok"] is False and (whole["files"], whole["good_files"]) == (9, 0) and whole["pieces"] == p.pieces, whole
     assert snapshot(outdir) == before and not state.exists()
     r = check(p, outdir)
@@ -163,7 +163,7 @@ def test_several_sources_each_by_itself(tmp_path, outdir):
     assert states(r) == {"a": ("ok", 0), "b": ("missing", 4)}, r.told()
 
 
-@pytest.mark.parametrize("options", [["--peer", "127.0.0.1:1"], ["--no-trackers"], ["--adopt"], ["--state-dir", "x"]], ids=lambda o: o[0])
+@pytest.mark.parametrize("options", [["--peer", "127.0.0.1:1"], ["--no-trackers"], ["--adopt"]], ids=lambda o: o[0])
 def test_options_of_get_need_repair(tmp_path, outdir, options):
     r = check(shapes.single(tmp_path, 1000), outdir, *options)
     assert r.wait(20) == USAGE and "not an option of check" in r.stderr, r.told()
@@ -176,7 +176,56 @@ def test_interrupted(tmp_path, outdir):
     said(r, '"compartment":"diskproc"')
     r.signal(signal.SIGINT)
     assert r.wait(10) in (INTERRUPTED, COMPLETE), r.told()
-    assert r.rc == INTERRUPTED or events(r, "checked"), r.told()
+    assert r.rc == INTERRUPTED or events(r, "check"), r.told()
+
+
+# ---- --quick
+
+@pytest.mark.few
+def test_quick_believes_the_record_of_what_was_not_touched(tmp_path, outdir):
+    p = shapes.Payload(tmp_path, "set", [shapes.File(n, 65536) for n in "abcd"], piece_length=32768)
+    with Swarm(p, [metered]) as swarm:
+        swarm.allow(10000)
+        client.assert_complete(client.get(p.torrent, outdir, swarm.addresses), p, outdir)
+    top = p.final(outdir)
+    before = snapshot(outdir)
+    r = check(p, outdir, "--quick", "--json")
+    assert r.wait(20) == COMPLETE and len(states(r)) == 4, r.told()
+    assert snapshot(outdir) == before
+    st = os.stat(top + b"/a")
+    spoil(top + b"/a", 5)
+    os.utime(top + b"/a", ns=(st.st_atime_ns, st.st_mtime_ns))  # as if the disk had done it
+    spoil(top + b"/b", 5)
+    os.unlink(top + b"/c")
+    r = check(p, outdir, "--quick", "--json")
+    assert r.wait(20) == FAILED, r.told()
+    assert states(r) == {"a": ("ok", 0), "b": ("damaged", 1), "c": ("missing", 2), "d": ("ok", 0)}, r.told()
+    r = check(p, outdir, "--json")
+    assert r.wait(20) == FAILED and states(r)["a"] == ("damaged", 1), r.told()
+    with Swarm(p, [metered]) as swarm:
+        swarm.allow(10000)
+        client.assert_complete(repair(p, outdir, swarm), p, outdir)  # reads all of it
+        assert swarm.given == 2 * 4, swarm.given
+
+
+def test_quick_leaves_the_record_as_it_is(tmp_path, outdir):
+    """What was begun is continued after it, without being read."""
+    p = shapes.single(tmp_path)
+    with Swarm(p, [metered]) as swarm:
+        r = client.get(p.torrent, outdir, swarm.addresses)
+        swarm.allow(30)
+        process.wait_for(lambda: swarm.given >= 30, 15, "30 blocks")
+        r.signal(signal.SIGINT)
+        assert r.wait(10) == INTERRUPTED, r.told()
+    r = check(p, outdir, "--quick", "--json")
+    assert r.wait(20) == FAILED, r.told()
+    good = events(r, "check")[0]["good_pieces"]
+    with Swarm(p, [metered]) as swarm:
+        swarm.allow(10000)
+        r = client.get(p.torrent, outdir, swarm.addresses, options=["--json"])
+        client.assert_complete(r, p, outdir)
+        told = events(r, "checked")[0]
+        assert told["verified_pieces"] == good and told["checked_bytes"] == 0, told
 
 
 # ---- --repair
@@ -194,7 +243,7 @@ def test_repair_fetches_what_is_bad_and_nothing_else(tmp_path, outdir):
         swarm.allow(10000)
         r = repair(p, outdir, swarm)
         client.assert_complete(r, p, outdir)
-        bad = sum(e["pieces"] - e["good_pieces"] for e in events(r, "checked"))
+        bad = sum(e["pieces"] - e["good_pieces"] for e in events(r, "check"))
         assert bad == 1 + 4, r.told()
         assert swarm.given == 2 * bad, "%d blocks for %d pieces" % (swarm.given, bad)
     assert os.lstat(top + "/good").st_ino == good.st_ino

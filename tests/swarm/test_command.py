@@ -478,7 +478,7 @@ def test_a_part_that_bulkhead_did_not_make_is_refused_or_adopted(tmp_path, outdi
 
 
 def records(state):
-    return [os.path.join(state, n) for n in os.listdir(state)]
+    return [os.path.join(state, n) for n in os.listdir(state) if not n.endswith(".have")]
 
 
 def interrupted(p, outdir, swarm, options=()):
@@ -543,12 +543,17 @@ def test_a_record_lives_as_long_as_its_download(tmp_path, outdir, data, state):
         interrupted(data, outdir, swarm)
         first = records(state)
         assert len(first) == 1 and data.infohash.hex() in os.path.basename(first[0])
+        assert sorted(os.listdir(state)) == [os.path.basename(first[0]), os.path.basename(first[0]) + ".have"]
         assert_complete(get(other.torrent, outdir, second.addresses), other, outdir)
         swarm.allow(10000)
         assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
-        # those of finished ones go with the next run
+        # those of finished ones are kept for a month: what is given next need not be read
         r = get(other.torrent, outdir, second.addresses)
-        assert r.wait(15) == COMPLETE and records(state) == [], r.told()
+        assert r.wait(15) == COMPLETE and len(records(state)) == 2, r.told()
+        for path in records(state):
+            os.utime(path, (time.time(), time.time() - 31 * 86400))
+        r = get(other.torrent, outdir, second.addresses)
+        assert r.wait(15) == COMPLETE and os.listdir(state) == [], r.told()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o720])
@@ -645,10 +650,11 @@ def test_bind_holds(outdir, data, what):
         assert swarm.all[0].sources == {"127.7.7.7" if what[0] == "1" else "127.0.0.1"}
 
 
-def test_bind_to_an_address_that_is_not_ours_dials_nobody(outdir, data):
+def test_bind_to_an_address_that_is_not_ours_is_refused(outdir, data):
     with Swarm(data, [honest]) as swarm:
         r = get(data.torrent, outdir, swarm.addresses, options=["--bind", "192.0.2.77"], seconds=3)
-        assert r.wait(20) != COMPLETE, r.told()
+        assert r.wait(20) == USAGE, r.told()
+        assert r.stderr == "bulkhead: --bind: '192.0.2.77' is not an address of this machine\n" and os.listdir(outdir) == [], r.told()
         assert swarm.all[0].connections == 0
 
 
@@ -816,6 +822,27 @@ def test_show_reads_magnet_links():
     assert r.wait(15) == 0, r.told()
     assert infohash in r.stdout and "some name" in r.stdout and "tracker.example" in r.stdout, r.told()
     assert raw_bytes(bytes(r.out)) == []
+
+
+def keys_of(value):
+    if isinstance(value, dict):
+        return set(value).union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+def test_the_manual_names_every_field_of_show(tmp_path):
+    p = shapes.many(tmp_path)
+    p.write_torrent(["http://tracker.example/announce"], extra={"comment": b"\xff", "created by": "me", "creation date": 1700000000, "url-list": "http://w.example/"})
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/bulkhead.1")) as f:
+        manual = f.read().split(".Sh WHAT SHOW SAYS")[1].split(".Sh ")[0]
+    named = {word for line in manual.splitlines() if re.match(r"(\.It )?\.?Va ", line) for word in re.findall(r"[a-z_]{2,}", line)}
+    fields = set()
+    for source in p.torrent, "magnet:?xt=urn:btih:%s&dn=x&xl=5&x.pe=192.0.2.1:80" % p.infohash.hex():
+        r = run("show", "--json", source)
+        assert r.wait(15) == 0, r.told()
+        fields |= keys_of(json.loads(r.stdout))
+    assert {"comment_hex", "claimed_length", "creation_date", "path"} <= fields, fields
+    assert fields <= named, fields - named
 
 
 def test_show_writes_nothing(tmp_path):

@@ -130,7 +130,7 @@ def test_what_was_made_verifies_what_it_was_made_of(tmp_path):
     create(path, cwd=tmp_path)
     r = run("get", "-d", tmp_path, tmp_path / "nested.torrent")
     assert r.wait(30) == COMPLETE and "already complete" in r.stderr, r.told()
-    (path / "A").write_bytes(b"?")
+    (path / "A").write_bytes(bytes([(path / "A").read_bytes()[0] ^ 1]))
     r = run("get", "-d", tmp_path, tmp_path / "nested.torrent")
     assert r.wait(30) == STORAGE, r.told()
 

@@ -1,7 +1,6 @@
-"""What bulkhead gives: to real leechers, and to one written by hand that looks at every message; how fast; what is counted."""
-import json
+"""What bulkhead gives to a leecher written by hand that looks at every message; how fast; what is counted."""
 import os
-import signal
+import re
 import struct
 import threading
 import time
@@ -9,96 +8,23 @@ import time
 import pytest
 
 import client
-import isolation
 import leechers
 import payload as shapes
 import peer
 import process
 import seeders
-from client import COMPLETE, STORAGE, events, get, seed
+from client import COMPLETE, STORAGE, end, events, get, listening, seed
 from peer import Swarm
 
 
 MIB = 1 << 20
-HERE = {"IPv4": isolation.HERE, "IPv6": isolation.HERE6}
-NEXT = {"IPv4": isolation.next_here, "IPv6": isolation.next_here6}
-NETS = ["10.77.0.0/16", "fd77::/64"]
 
-# Not yet looked at as an ordinary user.
-pytestmark = [pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has these options"), pytest.mark.skipif(os.geteuid() != 0, reason="run as root only")]
+pytestmark = pytest.mark.skipif(client.REFERENCE, reason="only bulkhead has these options")
 
 
 @pytest.fixture
 def data(tmp_path):
     return shapes.single(tmp_path, 3 * MIB + 777, piece_length=64 << 10)
-
-
-def tracker_of(address, peers=()):
-    """Transmission dials nobody where there are seeds only."""
-    t = seeders.Tracker(peers, address=address)
-    t.extra = {"complete": 1, "incomplete": 1}
-    return t
-
-
-def listening(r):
-    """The port, once it listens."""
-    process.wait_for(lambda: b'"listening"' in r.out or r.p.poll() is not None, 15, "it listens")
-    assert r.p.poll() is None, r.told()
-    return next(json.loads(line)["port"] for line in bytes(r.out).splitlines() if b'"listening"' in line)
-
-
-def end(r):
-    """Interrupts a seed: all was given well."""
-    r.signal(signal.SIGINT)
-    assert r.wait(15) == COMPLETE, r.told()
-    client.assert_bounded(r)
-
-
-# ---- real leechers, which know nobody else
-
-# Transmission looks only every ten seconds for whom it wants something of: both families at once, and some patience.
-FAMILIES = ("IPv4", "IPv6")
-FAMILIES_OF = {"rtorrent": ("IPv4",)}  # it binds to no IPv6 address
-
-
-@pytest.mark.time_limit(120)
-@pytest.mark.parametrize("name", ["aria2", "libtorrent", "rtorrent"])
-def test_real_leechers_connect_to_a_seed_and_complete(data, isolated, name):
-    r = seed(data, trackers=False, allow=NETS, options=["--json"])
-    port = listening(r)
-    families = FAMILIES_OF.get(name, FAMILIES)
-    trackers = [tracker_of(HERE[f], [(HERE[f], port)]) for f in families]
-    both = [leechers.LEECHERS[name](data, NEXT[f](), torrent=data.write_torrent([t.url], path="%s.%s.torrent" % (data.torrent, f))) for f, t in zip(families, trackers)]
-    for leecher in both:
-        leecher.assert_complete(80)
-    end(r)
-    assert events(r, "seeded")[0]["uploaded_bytes"] >= len(both) * data.length, r.told()
-    for t in trackers:
-        t.close()
-
-
-@pytest.mark.time_limit(120)
-@pytest.mark.parametrize("name", ["aria2", "libtorrent"])
-def test_a_seed_connects_to_real_leechers_which_complete(data, isolated, name):
-    both = [leechers.LEECHERS[name](data, NEXT[f]()) for f in FAMILIES_OF.get(name, FAMILIES)]
-    for leecher in both:
-        leecher.wait_ready()
-    tracker = tracker_of(isolation.HERE, [(leecher.address, leecher.port) for leecher in both])
-    r = seed(data, allow=NETS, options=["--json", "--no-listen"], torrent=data.write_torrent([tracker.url], path=data.torrent + ".seed.torrent"))
-    for leecher in both:
-        leecher.assert_complete(80)
-    end(r)
-    assert events(r, "seeded")[0]["uploaded_bytes"] >= len(both) * data.length, r.told()
-    tracker.close()
-
-
-def test_a_tree_of_files_is_given(tmp_path, isolated):
-    data = shapes.many(tmp_path)
-    leecher = leechers.libtorrent(data, isolation.next_here())
-    leecher.wait_ready()
-    r = seed(data, trackers=False, allow=NETS, peers=[(leecher.address, leecher.port)], options=["--json", "--no-listen"])
-    leecher.assert_complete()
-    end(r)
 
 
 # ---- a leecher written by hand
@@ -108,13 +34,10 @@ FAST_MESSAGES = {peer.SUGGEST, peer.HAVE_ALL, peer.HAVE_NONE, peer.REJECT, peer.
 
 
 class Leech:
-    """Takes all pieces, or those of `pieces`, with `ahead` requests on their way.  What came is in `got` and `seen`.
+    """Takes all pieces, or those of `pieces`, in so many `visits`, with `ahead` requests on their way.  What came is in `got` and `seen`."""
 
-    rest: seconds between the first block and the begin of the measurement; blocks are counted from there on.
-    """
-
-    def __init__(self, data, fast=False, pieces=None, ahead=32):
-        self.data, self.fast, self.ahead = data, fast, ahead
+    def __init__(self, data, fast=False, pieces=None, ahead=32, visits=1):
+        self.data, self.fast, self.ahead, self.visits = data, fast, ahead, visits
         self.blocks = [(p, b, min(1 << 14, data.piece_bytes(p) - b)) for p in (range(data.pieces) if pieces is None else pieces) for b in range(0, data.piece_bytes(p), 1 << 14)]
         self.got, self.seen, self.times, self.done = {}, [], [], threading.Event()
         self.__name__ = "leech"
@@ -126,7 +49,10 @@ class Leech:
         await c.send(peer.HAVE_NONE) if self.fast else None
         await c.send(peer.INTERESTED)
         todo, out = [b for b in self.blocks if b not in self.got], set()
+        until = len(self.blocks) * c.number // self.visits
         while todo or out:
+            if len(self.got) >= until:
+                return
             id, body = await c.recv()
             self.seen.append((id, body))
             if id == peer.UNCHOKE:
@@ -181,6 +107,23 @@ def test_what_a_leecher_sees(data, fast, dialled):
     else:
         assert ids[0] == peer.BITFIELD and not FAST_MESSAGES & set(ids), ids[:20]
         assert sum(bin(b).count("1") for b in leech.seen[0][1]) == data.pieces
+
+
+@pytest.mark.parametrize("dialled", [False, True], ids=["it connects", "we connect"])
+def test_a_leecher_that_leaves_and_comes_again_gets_all(data, dialled):
+    """It closes after a quarter of the blocks, three times; what it has it does not ask for again."""
+    leech = Leech(data, fast=True, visits=4)
+    if dialled:
+        with Swarm(data, [leech]) as swarm:
+            r = seed(data, trackers=False, peers=swarm.addresses, options=["--json", "--no-listen"])
+            assert_leeched(leech, swarm, 50)
+            end(r)
+    else:
+        r = seed(data, trackers=False, options=["--json"])
+        with Swarm(data, [leech], calls=("127.0.0.1", listening(r))) as swarm:
+            assert_leeched(leech, swarm, 50)
+            end(r)
+    assert swarm.all[0].connections >= 4
 
 
 def test_a_choked_peer_gets_what_is_allowed_fast_and_is_told_of_the_rest(data):
@@ -342,6 +285,17 @@ def test_totals_go_on_in_the_next_run(data):
     assert events(r, "seeding")[0]["uploaded_bytes"] == data.length and events(r, "seeding")[0]["ratio_milli"] == 1000, r.told()
     last = events(r, "seeded")[0]
     assert last["reason"] == "ratio" and last["ratio_milli"] >= 1400 and data.length * 1.4 <= last["uploaded_bytes"] <= data.length * 1.51, r.told()
+
+
+def test_the_last_line_says_how_much_was_given_for_how_long_and_why_it_ended(data):
+    port = seeders.free_port()
+    r = seed(data, trackers=False, options=["--seed-ratio", "1", "--port", port])
+    with Swarm(data, [Leech(data)], calls=("127.0.0.1", port)) as swarm:
+        assert r.wait(20) == COMPLETE, r.told()
+        assert not swarm.wrong, swarm.wrong
+    name = os.path.basename(os.fsdecode(data.root))
+    last = r.stderr.strip().splitlines()[-1]
+    assert re.fullmatch(re.escape(name) + r": seeded for \d+s, 3\.0\d? MiB uploaded, ratio 1\.0\d*: the ratio is reached", last), r.told()
 
 
 # ---- a file that changes under a seed

@@ -120,7 +120,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_verified(tmp_path, small):
         assert not os.path.lexists(p.final(small))
     c = run("check", "-d", str(small), "--json", p.torrent)
     assert c.wait(20) == FAILED, c.told()
-    good = client.events(c, "checked")[0]["good_pieces"]
+    good = client.events(c, "check")[0]["good_pieces"]
     assert good > p.pieces // 4, c.told()
     with Swarm(p, [metered]) as swarm:
         swarm.allow(10000)

@@ -8,6 +8,7 @@
 #define TESTS_DISK_RIG_H
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,8 +20,11 @@
 #include "../../diskproc/files.c"
 #include "../../diskproc/gather.c"
 #include "../../diskproc/layout.c"
+#include "../../diskproc/parts.c"
 #include "../../diskproc/place.c"
 #include "../../diskproc/reader.c"
+#include "../../diskproc/recall.c"
+#include "../../diskproc/record.c"
 #include "../../diskproc/report.c"
 #include "../../diskproc/run.c"
 #include "../../diskproc/siphash.c"
@@ -44,7 +48,9 @@ struct heard_message {
 
 struct rig {
 	char dir[64];
-	int root, spill, single;
+	int root, spill, single, record; /* record: -1, none is kept */
+	struct wanted wanted;                /* set before rig_start; .level is the test's */
+	int parts;                           /* the test's; -1: diskproc gets none */
 	struct metainfo m;
 	struct disk d;
 	struct channel control, control_end; /* diskproc's end is control */
@@ -64,6 +70,8 @@ struct rig {
 	enum disk_turn turn;                 /* of the last turn */
 	uint32_t status;
 	bool running;
+	uint32_t warnings;                   /* lines of that level */
+	bool check_all;                      /* set before rig_start: --check */
 	bool one_by_one;                     /* set before rig_start: as on a processor without lanes */
 };
 
@@ -76,7 +84,7 @@ static void rig_make(struct rig *r, const struct fixture_file *files, uint32_t c
 		abort();
 	r->root = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r->spill = openat(r->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	r->single = -1;
+	r->single = r->record = r->parts = -1;
 	fixture_form(&r->m, files, count, piece_length, single);
 	r->have = calloc(1, bitfield_bytes(r->m.h->piece_count) + 1);
 	r->net_end.fd = r->control_end.fd = -1;
@@ -109,10 +117,11 @@ static void rig_netproc(struct rig *r, int *net, int *slots)
 /* Starts diskproc.  existing, read_only: as in the options. */
 static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t budget)
 {
-	struct msg_disk_options o = { .budget_bytes = budget, .threads = 2, .check_existing = existing, .read_only = read_only,
-				      .max_open_files = 8 };
+	uint32_t check = !existing ? CHECK_NOTHING : r->check_all ? CHECK_ALL : CHECK_DOUBTFUL;
+	struct msg_disk_options o = { .budget_bytes = budget, .threads = 2, .check_existing = check, .read_only = read_only, .max_open_files = 8 };
 	struct files_options f = { .root = r->single >= 0 ? -1 : r->root, .single = r->single, .existing = existing, .read_only = read_only,
-				   .max_open = 8, .threads = 2, .also_device = r->spill };
+				   .max_open = 8, .threads = 2, .also_device = r->spill, .wanted = &r->wanted,
+				   .parts = r->parts >= 0 ? dup(r->parts) : -1 };
 	int pair[2], net, slots;
 
 	if (channel_pair(pair) < 0)
@@ -128,11 +137,11 @@ static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t bud
 	if (slots < 0 || slots_attach(&r->upload_view, slots, SLOT_COUNT) < 0)
 		abort();
 	close(slots);
-	disk_open(&r->d, &r->m, &f, r->spill, &r->upload);
+	disk_open(&r->d, &r->m, &f, r->spill, r->record < 0 ? -1 : dup(r->record), &r->upload);
 	rig_netproc(r, &net, &slots);
 	if (disk_attach(&r->d, net, r->epoch, slots) < 0)
 		abort();
-	r->errors = r->completes = 0;
+	r->errors = r->completes = r->warnings = 0;
 	r->running = true;
 	disk_start(&r->d);
 }
@@ -166,8 +175,12 @@ static void rig_free(struct rig *r)
 	rig_stop(r);
 	close(r->root);
 	close(r->spill);
+	if (r->parts >= 0)
+		close(r->parts);
 	if (r->single >= 0)
 		close(r->single);
+	if (r->record >= 0)
+		close(r->record);
 	free(r->have);
 	fixture_form_free(&r->m);
 	snprintf(command, sizeof command, "rm -rf '%s'", r->dir);
@@ -220,9 +233,12 @@ static void rig_hear_control(struct rig *r, const struct packet *p)
 		r->completes++;
 	} else if (p->type == MSG_DISK_PROGRESS) {
 		memcpy(&r->progress, packet_message(p, 0), sizeof r->progress);
-	} else if (p->type == MSG_LOG && getenv("RIG_LOG")) {
+	} else if (p->type == MSG_LOG) {
 		const struct msg_log *m = packet_message(p, 0);
 
+		r->warnings += m->level == LOG_WARN;
+		if (!getenv("RIG_LOG"))
+			return;
 		fprintf(stderr, "%.*s\n", m->length, (const char *)m->text);
 	}
 }
@@ -336,6 +352,57 @@ static bool rig_files_good(const struct rig *r)
 			return false;
 	}
 	return true;
+}
+
+static int open_below(const struct rig *r, uint32_t file)
+{
+	char path[512];
+
+	snprintf(path, sizeof path, "%s/%s", r->dir, metainfo_str(&r->m, metainfo_files(&r->m)[file].path));
+	return open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Whether a piece is on disk as it should be: read past diskproc, in a directory. */
+static bool rig_piece_good(const struct rig *r, uint32_t piece)
+{
+	uint32_t bytes = metainfo_piece_bytes(&r->m, piece);
+	uint8_t *is = calloc(1, bytes), digest[20];
+	struct layout_walk walk;
+	uint64_t at = 0;
+	struct span s;
+
+	layout_seek(&walk, &r->m, layout_piece_begin(&r->m, piece), bytes);
+	for (; layout_next(&walk, &s); at += s.length) {
+		int fd = s.pad ? -1 : open_below(r, s.file);
+
+		if (fd >= 0 && pread(fd, is + at, (size_t)s.length, (off_t)s.offset) < 0)
+			abort();
+		if (fd >= 0)
+			close(fd);
+	}
+	EVP_Digest(is, bytes, digest, NULL, EVP_sha1(), NULL);
+	free(is);
+	return !memcmp(digest, metainfo_hash(&r->m, piece), sizeof digest);
+}
+
+/* SHUTDOWN, and what follows it. */
+static void rig_shutdown(struct rig *r)
+{
+	struct msg_shutdown m = { .grace_ms = 10000 };
+
+	if (channel_push(&r->control_end, MSG_SHUTDOWN, &m) < 0)
+		abort();
+	(void)rig_until(r, rig_ended);
+}
+
+/* An empty record, that outlives diskproc. */
+static void rig_record(struct rig *r)
+{
+	if (r->record >= 0)
+		close(r->record);
+	r->record = memfd_create("record", MFD_CLOEXEC);
+	if (r->record < 0)
+		abort();
 }
 
 /* Bytes that are not zero in a file; 0 when it is not there. */

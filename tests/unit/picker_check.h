@@ -23,7 +23,10 @@ static void rarity_check(const struct rarity *r)
 		if (r->order[r->at[i]] != i || r->at[i] >= r->end[b] || r->at[i] < r->end[b + 1])
 			bug("rarity: piece %u of bucket %u at %u", i, b, r->at[i]);
 	}
-	if (idle != r->idle || r->end[RARITY_BUCKETS] || (!r->stale && r->end[0] != idle))
+	for (i = 0; i < r->pieces && r->in_sequence; i++)
+		if (rarity_is_idle(r, i) && i < r->first[level_of(r, i)])
+			bug("rarity: piece %u is idle before %u", i, r->first[level_of(r, i)]);
+	if (idle != r->idle || (!r->stale && r->end[r->levels * RARITY_BUCKETS]) || (!r->stale && r->end[0] != idle))
 		bug("rarity: %u idle, counted %u, end %u", r->idle, idle, r->end[0]);
 }
 
@@ -61,9 +64,11 @@ static void picker_check(const struct picker *p)
 	rarity_check(&p->rarity);
 	for (i = 0; i < p->pieces; i++) {
 		const struct open *o = open_of(p, i);
-		missing += !is_had(p, i);
-		if (bitfield_get(p->missing_bits, i) == is_had(p, i))
+		missing += is_missing(p, i);
+		if (bitfield_get(p->missing_bits, i) != is_missing(p, i))
 			bug("picker: missing bit of %u", i);
+		if (!rarity_is_wanted(&p->rarity, i) && is_missing(p, i))
+			bug("picker: %u is missing and not wanted", i);
 		if (!o)
 			continue;
 		if (o->piece != i)

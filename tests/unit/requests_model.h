@@ -290,9 +290,34 @@ static void model_release(struct model *m)
 			bug("slot %u is held after a release", i);
 }
 
-static void model_forget(struct model *m)
+/* diskproc was replaced; the next one has piece i when bit i % 8 of `had` is set. */
+static void model_forget(struct model *m, uint32_t had)
 {
+	static struct request out[REQUESTS_MAX];
+	uint8_t have[MODEL_PIECES / 8 + 1] = { 0 };
+	uint32_t i, n, dropped = 0;
+	bool stuck;
+
+	for (i = 0; i < 8 * sizeof have; i++)
+		if (had >> i % 8 & 1)
+			bitfield_set(have, i);
 	requests_forget(&m->q);
+	n = requests_keep_had(&m->q, have, out, &stuck);
+	if (stuck != (m->sent && !bitfield_get(have, m->list[0].piece)))
+		bug("a request that is partly sent is judged %d", stuck);
+	m->stuck |= stuck;
+	for (i = m->sent ? 1 : 0; i < m->count;) {
+		if (bitfield_get(have, m->list[i].piece)) {
+			i++;
+			continue;
+		}
+		if (dropped >= n || memcmp(&out[dropped], &m->list[i], sizeof *out))
+			bug("a request that is dropped is not told");
+		dropped++;
+		model_remove(m, i);
+	}
+	if (dropped != n)
+		bug("%u requests are dropped, %u should be", n, dropped);
 	memset(m->taken, 0, sizeof m->taken);
 	memset(m->reads, 0, sizeof m->reads);
 	memset(model_memory, 0xdd, sizeof model_memory);
@@ -385,7 +410,7 @@ static void model_step(struct model *m, uint32_t (*next)(void *), void *in)
 		else if (event < 120)
 			model_answer(m, a, true);
 		else if (event < 130)
-			model_forget(m);
+			model_forget(m, a);
 		else
 			model_send(m, 1, SIZE_MAX, a);
 	}

@@ -61,6 +61,7 @@ static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_lengt
 	struct swarm_hooks hooks = { f, fixture_count_ready, fixture_count_complete, fixture_ignore, fixture_ignore_need };
 	struct msg_net_options o = { .budget_bytes = max_u64(1u << 20, 4ull * piece_length), .max_peers = 64, .request_timeout_ms = 10000,
 				     .use_ipv4 = 1, .use_ipv6 = 1 };
+	struct wanted wanted = { 0 };
 	uint8_t id[20] = "-XX0000-abcdefghijkl";
 	int disk[2], dial[2], fd;
 
@@ -79,7 +80,7 @@ static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_lengt
 	f->loop = loop_new(256);
 	f->dialer = dial[1];
 	f->dials = dials_new(f->loop, dial[0], FIX_EPOCH);
-	f->swarm = swarm_new(f->loop, f->dials, &f->slots, &f->info, &o, id, &hooks);
+	f->swarm = swarm_new(f->loop, f->dials, &f->slots, &f->info, &wanted, &o, id, &hooks);
 	channel_init(&f->disk, disk[1], FIX_EPOCH, false, "netproc");
 	swarm_attach_disk(f->swarm, disk[0], FIX_EPOCH, fixture_upload_slots(f));
 }

@@ -60,7 +60,7 @@ static void turn(void)
 	for (i = 0; i < count; i++) {
 		assert_int_equal(peer[i].changed, was[i] != peer[i].unchoked);
 		assert_false(peer[i].optimistic && !peer[i].unchoked);
-		assert_false(peer[i].optimistic && in.seeding);
+		assert_false(peer[i].optimistic && in.seeding && !peer[i].owes);
 		assert_false(peer[i].changed && peer[i].unchoked && (!peer[i].interested || peer[i].upload_only));
 	}
 }
@@ -443,7 +443,53 @@ static void test_a_download_that_ends_goes_on_as_a_seed(void **state)
 	assert_int_equal(unchoked(), 4);
 }
 
-/* ---- a swarm: 11 that share and leave when they are complete, one that only takes, and a seed */
+/* Peer 0 gives nothing of what it has; peer 1 has nothing yet that could be wanted. */
+static void test_who_owes_when_a_download_ends_gets_little_for_five_minutes(void **state)
+{
+	uint64_t before[3], owed;
+	uint32_t i, k;
+
+	(void)state;
+	begin(6, false);
+	in.max_uploads = 7;
+	everybody(100000, 100000);
+	give[0] = give[1] = 0;
+	for (i = 0; i < count; i++)
+		peer[i].wanted = i != 1;
+	run(40000);
+	assert_true(peer[0].overdrawn && peer[0].owes);
+	assert_true(peer[1].overdrawn && !peer[1].owes);
+	in.seeding = true;
+	for (i = 0; i < count; i++)
+		peer[i].wanted = false;
+	for (k = 0; k < 2; k++) { /* the second time, debts are forgotten */
+		for (i = 0; i < 3; i++)
+			before[i] = peer[i].sent_bytes;
+		everybody(0, 1000000);
+		run(120000);
+		owed = peer[0].sent_bytes - before[0];
+		assert_int_equal(peer[1].sent_bytes - before[1], 120 * MB);
+		assert_int_equal(peer[2].sent_bytes - before[2], 120 * MB);
+		if (k == 0)
+			assert_in_range(owed, c.credit, 5 * (c.credit + 1000000 * TICK / 1000));
+		else
+			assert_int_equal(owed, 120 * MB);
+		run(OWES_MS - 120000);
+	}
+	/* It never has the slot that another wants. */
+	begin(2, false);
+	in.max_uploads = 1;
+	peer[0].wanted = true;
+	peer[0].sent_bytes = 100 * MB;
+	turn();
+	in.seeding = true;
+	everybody(0, 1000000);
+	run(200000);
+	assert_true(peer[0].owes);
+	assert_int_equal(peer[0].sent_bytes, 100 * MB);
+}
+
+/* ---- a swarm: 11 that share and leave or stay when they are complete, one that only takes, and a seed */
 
 #define MEMBERS 13u
 #define TAKER 11u
@@ -499,7 +545,7 @@ static void transfer(uint32_t a, uint32_t b, uint64_t bytes, uint64_t at_ms)
 		to->got[p] += bytes;
 }
 
-static void swarm_tick(uint64_t at_ms, uint64_t line, uint64_t seed_line)
+static void swarm_tick(uint64_t at_ms, uint64_t line, uint64_t seed_line, bool stay)
 {
 	struct choker_peer *others[MEMBERS];
 	uint32_t a, b, n, takers;
@@ -514,12 +560,13 @@ static void swarm_tick(uint64_t at_ms, uint64_t line, uint64_t seed_line)
 
 			p->interested = a != b && member[a].count < PIECES && wanted_piece(&member[a], &member[b], true) < PIECES;
 			p->upload_only = member[a].count == PIECES;
+			p->wanted = a != TAKER ? wanted_piece(&member[b], &member[a], true) < PIECES : member[a].count > 0;
 			if (a != b && !(member[a].done_ms && member[a].count == PIECES))
 				others[n++] = p;
 		}
 		choker_turn(&member[b].choker, others, n, &options, at_ms);
 		for (a = 0, takers = 0; a < MEMBERS; a++) {
-			if (!member[b].of[a].unchoked || !member[b].of[a].interested || member[b].done_ms) {
+			if (!member[b].of[a].unchoked || !member[b].of[a].interested || (member[b].done_ms && !stay)) {
 				if (member[a].piece[b] < PIECES)
 					member[a].pending[member[a].piece[b]] = false;
 				member[a].piece[b] = PIECES;
@@ -545,8 +592,9 @@ static int by_time(const void *a, const void *b)
 static void test_who_gives_nothing_waits_longer_than_the_others(void **state)
 {
 	/* least: of the median's time, in hundredths.  A seed with a line like all others together serves everybody alike. */
-	static const struct { uint64_t line, seed; uint32_t least; } rows[] = { { MB / 4, MB / 4, 120 }, { MB, MB, 120 },
-		{ 20 * MB, 40 * MB, 120 }, { MB, 4 * MB, 110 }, { MB / 4, 2 * MB, 103 } };
+	static const struct { uint64_t line, seed; uint32_t least; bool stay; } rows[] = { { MB / 4, MB / 4, 120, false }, { MB, MB, 120, false },
+		{ 20 * MB, 40 * MB, 120, false }, { MB, 4 * MB, 110, false }, { MB / 4, 2 * MB, 103, false },
+		{ MB / 4, MB / 4, 115, true }, { MB, MB, 120, true }, { 4 * MB, 4 * MB, 120, true } };
 	uint64_t at_ms, done[TAKER], taker;
 	size_t k;
 	uint32_t a, b;
@@ -565,20 +613,21 @@ static void test_who_gives_nothing_waits_longer_than_the_others(void **state)
 		memset(member[SEED].has, true, sizeof member[SEED].has);
 		member[SEED].count = PIECES;
 		for (at_ms = START; at_ms < START + 7200000 && !member[TAKER].done_ms; at_ms += TICK)
-			swarm_tick(at_ms, rows[k].line, rows[k].seed);
+			swarm_tick(at_ms, rows[k].line, rows[k].seed, rows[k].stay);
 		for (a = 0; a < TAKER; a++) {
 			assert_true(member[a].done_ms > 0);
 			done[a] = member[a].done_ms - START;
 		}
 		qsort(done, TAKER, sizeof *done, by_time);
 		taker = member[TAKER].done_ms - START;
-		print_message("lines %llu: median %llu ms, last %llu ms, the one that gives nothing %llu ms\n", (unsigned long long)rows[k].line,
-			      (unsigned long long)done[TAKER / 2], (unsigned long long)done[TAKER - 1], (unsigned long long)taker);
+		print_message("lines %llu%s: median %llu ms, last %llu ms, the one that gives nothing %llu ms\n", (unsigned long long)rows[k].line,
+			      rows[k].stay ? ", and they stay" : "", (unsigned long long)done[TAKER / 2], (unsigned long long)done[TAKER - 1],
+			      (unsigned long long)taker);
 		assert_true(member[TAKER].done_ms && taker * 100 >= done[TAKER / 2] * rows[k].least);
 		/* Nobody who shares is left behind. */
 		assert_true(done[TAKER - 1] <= done[TAKER / 2] * 3 / 2);
 		/* The lines are used: the ideal is a little more than one copy over each. */
-		assert_true(done[TAKER / 2] <= 2 * (uint64_t)PIECES * PIECE * 1000 / rows[k].line);
+		assert_true(done[TAKER / 2] <= 2 * (uint64_t)PIECES * PIECE * 1000 / min_u64(rows[k].line, rows[k].seed));
 	}
 }
 
@@ -600,6 +649,7 @@ int main(void)
 		cmocka_unit_test(test_a_seed_takes_the_slot_of_a_slow_reader),
 		cmocka_unit_test(test_slots_follow_the_line),
 		cmocka_unit_test(test_a_download_that_ends_goes_on_as_a_seed),
+		cmocka_unit_test(test_who_owes_when_a_download_ends_gets_little_for_five_minutes),
 		cmocka_unit_test(test_who_gives_nothing_waits_longer_than_the_others),
 	};
 

@@ -302,6 +302,48 @@ static void test_one_address_has_its_share_and_others_theirs(void **state)
 	assert_null(strstr(logged, "allowed"));
 }
 
+/* How many of one network get in, from `n` addresses of it. */
+static uint32_t come_from(uint32_t n)
+{
+	struct msg_incoming m;
+	uint32_t got = 0, i;
+
+	for (i = 0; i < n; i++) {
+		fake.from.ip[3] = (uint8_t)i;
+		come(1);
+		got += taken(&m);
+	}
+	return got;
+}
+
+static void test_one_network_has_its_share_unless_the_user_named_it(void **state)
+{
+	struct msg_allow_net net = { .prefix = { .family = 4, .ip = { 10, 0, 0, 0 } }, .bits = 8 };
+	struct net_addr peer = { .family = 4, .port = 6881, .ip = { 8, 8, 4, 200 } };
+	struct msg_incoming m;
+
+	(void)state;
+	listeners_open(&fake.d);
+	assert_int_equal(come_from(64), limits_of_accepts.net_burst);
+	/* Whom the user named gets in beside those who used up their network's share. */
+	assert_true(egress_allow_addr(&fake.d.egress, &peer));
+	fake.from.ip[3] = 199;
+	assert_turned_away("too many connections");
+	fake.from.ip[3] = 200;
+	come(1);
+	assert_int_equal(taken(&m), 1);
+	assert_true(egress_allow_net(&fake.d.egress, &net));
+	fake_turn(10000, false);
+	memcpy(fake.from.ip, (uint8_t[]){ 10, 1, 1, 0 }, 4);
+	assert_int_equal(come_from(64), limits_of_accepts.burst);
+	/* And each of them as often as anybody. */
+	fake_turn(10000, false);
+	come(100);
+	while (fake.waiting)
+		fake_turn(0, false);
+	assert_int_equal(taken(&m), limits_of_accepts.addr_burst);
+}
+
 static void test_an_ipv6_host_is_its_64_bits(void **state)
 {
 	struct msg_incoming m;
@@ -467,6 +509,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_peer_of_the_command_line_is_let_in_from_any_port, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_source_address_of_one_family_keeps_the_other_out, begin, end),
 		cmocka_unit_test_setup_teardown(test_one_address_has_its_share_and_others_theirs, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_network_has_its_share_unless_the_user_named_it, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_ipv6_host_is_its_64_bits, begin, end),
 		cmocka_unit_test_setup_teardown(test_all_together_have_a_rate, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_netproc_that_takes_nothing_bounds_what_is_accepted, begin, end),

@@ -21,14 +21,14 @@ static struct net_addr v4(uint32_t ip)
 }
 
 /* How many of `n` dials to addresses base, base + step, ... are let through at once. */
-static uint32_t let_through(uint32_t base, uint32_t step, uint32_t n, bool allowed, uint64_t now)
+static uint32_t let_through(uint32_t base, uint32_t step, uint32_t n, enum limit_reach reach, uint64_t now)
 {
 	uint32_t i, count = 0;
 
 	for (i = 0; i < n; i++) {
 		struct net_addr a = v4(base + i * step);
 
-		count += limits_take(&limits, &a, allowed, now) == 0;
+		count += limits_take(&limits, &a, reach, now) == 0;
 	}
 	return count;
 }
@@ -39,10 +39,10 @@ static void test_burst_over_all_then_the_rate(void **state)
 
 	(void)state;
 	limits_init(&limits, &limits_of_dials, 30);
-	assert_int_equal(let_through(0x01000000, 0x10000, 200, false, now), limits_of_dials.burst);
-	assert_int_equal(let_through(0x02000000, 0x10000, 200, false, now), 0);
-	assert_in_range(let_through(0x03000000, 0x10000, 200, false, now + SECOND), 29, 31);
-	assert_int_equal(let_through(0x04000000, 0x10000, 200, false, now + 10 * SECOND), limits_of_dials.burst);
+	assert_int_equal(let_through(0x01000000, 0x10000, 200, LIMIT_NET, now), limits_of_dials.burst);
+	assert_int_equal(let_through(0x02000000, 0x10000, 200, LIMIT_NET, now), 0);
+	assert_in_range(let_through(0x03000000, 0x10000, 200, LIMIT_NET, now + SECOND), 29, 31);
+	assert_int_equal(let_through(0x04000000, 0x10000, 200, LIMIT_NET, now + 10 * SECOND), limits_of_dials.burst);
 }
 
 static void test_one_address_four_at_once_then_one_each_five_seconds(void **state)
@@ -53,14 +53,14 @@ static void test_one_address_four_at_once_then_one_each_five_seconds(void **stat
 
 	(void)state;
 	limits_init(&limits, &limits_of_dials, 30);
-	assert_int_equal(let_through(0x01020304, 0, 10, false, now), limits_of_dials.addr_burst);
-	wait = limits_take(&limits, &a, false, now);
+	assert_int_equal(let_through(0x01020304, 0, 10, LIMIT_NET, now), limits_of_dials.addr_burst);
+	wait = limits_take(&limits, &a, LIMIT_NET, now);
 	assert_int_equal(wait, limits_of_dials.addr_every_ms);
-	assert_int_not_equal(limits_take(&limits, &a, false, now + (wait - 1) * 1000ull), 0);
-	assert_int_equal(limits_take(&limits, &a, false, now + wait * 1000ull), 0);
-	assert_int_not_equal(limits_take(&limits, &a, false, now + wait * 1000ull), 0);
+	assert_int_not_equal(limits_take(&limits, &a, LIMIT_NET, now + (wait - 1) * 1000ull), 0);
+	assert_int_equal(limits_take(&limits, &a, LIMIT_NET, now + wait * 1000ull), 0);
+	assert_int_not_equal(limits_take(&limits, &a, LIMIT_NET, now + wait * 1000ull), 0);
 	/* Full again after a pause. */
-	assert_int_equal(let_through(0x01020304, 0, 10, false, now + 60 * SECOND), limits_of_dials.addr_burst);
+	assert_int_equal(let_through(0x01020304, 0, 10, LIMIT_NET, now + 60 * SECOND), limits_of_dials.addr_burst);
 }
 
 static void test_port_does_not_make_another_destination(void **state)
@@ -72,10 +72,10 @@ static void test_port_does_not_make_another_destination(void **state)
 	limits_init(&limits, &limits_of_dials, 30);
 	for (i = 0; i < limits_of_dials.addr_burst; i++) {
 		a.port = (uint16_t)(7000 + i);
-		assert_int_equal(limits_take(&limits, &a, false, 0), 0);
+		assert_int_equal(limits_take(&limits, &a, LIMIT_NET, 0), 0);
 	}
 	a.port = 9999;
-	assert_int_not_equal(limits_take(&limits, &a, false, 0), 0);
+	assert_int_not_equal(limits_take(&limits, &a, LIMIT_NET, 0), 0);
 }
 
 static void test_neighbours_share_a_looser_limit(void **state)
@@ -85,12 +85,12 @@ static void test_neighbours_share_a_looser_limit(void **state)
 
 	(void)state;
 	limits_init(&limits, &limits_of_dials, 30);
-	assert_int_equal(let_through(0x01020300, 1, 64, false, 0), limits_of_dials.net_burst);
-	assert_int_equal(let_through(0x01020400, 1, 1, false, 0), 1);
+	assert_int_equal(let_through(0x01020300, 1, 64, LIMIT_NET, 0), limits_of_dials.net_burst);
+	assert_int_equal(let_through(0x01020400, 1, 1, LIMIT_NET, 0), 1);
 	/* IPv6: a /48, whatever comes after it. */
 	for (i = 0; i < 40; i++) {
 		a.ip[7] = (uint8_t)i;
-		count += limits_take(&limits, &a, false, 0) == 0;
+		count += limits_take(&limits, &a, LIMIT_NET, 0) == 0;
 	}
 	assert_int_equal(count, limits_of_dials.net_burst);
 }
@@ -99,8 +99,18 @@ static void test_allowed_by_the_user_only_the_rate_over_all_holds(void **state)
 {
 	(void)state;
 	limits_init(&limits, &limits_of_dials, 30);
-	assert_int_equal(let_through(0x7f000001, 0, 200, true, 0), limits_of_dials.burst);
-	assert_in_range(let_through(0x7f000001, 0, 200, true, SECOND), 29, 31);
+	assert_int_equal(let_through(0x7f000001, 0, 200, LIMIT_ALL, 0), limits_of_dials.burst);
+	assert_in_range(let_through(0x7f000001, 0, 200, LIMIT_ALL, SECOND), 29, 31);
+}
+
+static void test_network_named_by_the_user_is_counted_by_address_and_altogether(void **state)
+{
+	(void)state;
+	limits_init(&limits, &limits_of_accepts, 30);
+	assert_int_equal(let_through(0x7f000001, 0, 1000, LIMIT_ADDR, 0), limits_of_accepts.addr_burst);
+	assert_int_equal(let_through(0x7f000002, 1, 1000, LIMIT_ADDR, 0), limits_of_accepts.burst - limits_of_accepts.addr_burst);
+	/* They took nothing of their network's share. */
+	assert_int_equal(let_through(0x7f000002, 1, 100, LIMIT_NET, 10 * SECOND), limits_of_accepts.net_burst);
 }
 
 static void test_what_waits_is_not_counted(void **state)
@@ -109,10 +119,10 @@ static void test_what_waits_is_not_counted(void **state)
 
 	(void)state;
 	limits_init(&limits, &limits_of_dials, 30);
-	assert_int_equal(let_through(0x01020304, 0, 1000, false, 0), limits_of_dials.addr_burst);
+	assert_int_equal(let_through(0x01020304, 0, 1000, LIMIT_NET, 0), limits_of_dials.addr_burst);
 	/* The 996 refusals took nothing from the others, nor from this one's next turn. */
-	assert_int_equal(let_through(0x01030000, 0x10000, 100, false, 0), limits_of_dials.burst - limits_of_dials.addr_burst);
-	assert_int_equal(limits_take(&limits, &a, false, limits_of_dials.addr_every_ms * 1000ull), 0);
+	assert_int_equal(let_through(0x01030000, 0x10000, 100, LIMIT_NET, 0), limits_of_dials.burst - limits_of_dials.addr_burst);
+	assert_int_equal(limits_take(&limits, &a, LIMIT_NET, limits_of_dials.addr_every_ms * 1000ull), 0);
 }
 
 static void test_flood_of_destinations_buys_no_extra_dial(void **state)
@@ -130,9 +140,9 @@ static void test_flood_of_destinations_buys_no_extra_dial(void **state)
 		for (i = 0; i < 20; i++, n++) {
 			struct net_addr a = v4(0x20000000 + n * 0x101u);
 
-			(void)limits_take(&limits, &a, false, now);
+			(void)limits_take(&limits, &a, LIMIT_NET, now);
 		}
-		got += limits_take(&limits, &target, false, now) == 0;
+		got += limits_take(&limits, &target, LIMIT_NET, now) == 0;
 	}
 	assert_in_range(got, 1, limits_of_dials.addr_burst + 100 * 1000 / limits_of_dials.addr_every_ms);
 }
@@ -145,6 +155,7 @@ int main(void)
 		cmocka_unit_test(test_port_does_not_make_another_destination),
 		cmocka_unit_test(test_neighbours_share_a_looser_limit),
 		cmocka_unit_test(test_allowed_by_the_user_only_the_rate_over_all_holds),
+		cmocka_unit_test(test_network_named_by_the_user_is_counted_by_address_and_altogether),
 		cmocka_unit_test(test_what_waits_is_not_counted),
 		cmocka_unit_test(test_flood_of_destinations_buys_no_extra_dial),
 	};

@@ -125,17 +125,22 @@ static void test_check_finds_the_same_one_by_one(void **state)
 	r->one_by_one = false;
 }
 
-static void test_longer_file_of_ours_is_cut_to_its_length(void **state)
+/* What is behind its end may be somebody's: no piece says otherwise. */
+static void test_longer_file_is_left_as_it_is(void **state)
 {
 	struct rig *r = *state;
+	struct stat st;
 
 	start(r, false, false);
 	finish(r);
 	rig_stop(r);
 	poke(r, "fourth", 70000, "more");
 	start(r, true, false);
-	assert_true(rig_until(r, rig_completed));
-	assert_true(rig_files_good(r));
+	assert_true(rig_until(r, rig_failed));
+	assert_int_equal(r->error.act, DISK_ACT_FOREIGN);
+	assert_int_equal(r->error.error, EFBIG);
+	assert_int_equal(fstatat(r->root, "fourth", &st, 0), 0);
+	assert_int_equal(st.st_size, 70004);
 }
 
 static void test_holes_that_should_be_zeros_are_there_and_others_are_not(void **state)
@@ -582,7 +587,7 @@ int main(void)
 		T(test_complete_download_completes_again_without_netproc_doing_anything),
 		T(test_check_finds_what_was_damaged),
 		T(test_check_finds_the_same_one_by_one),
-		T(test_longer_file_of_ours_is_cut_to_its_length),
+		T(test_longer_file_is_left_as_it_is),
 		T(test_holes_that_should_be_zeros_are_there_and_others_are_not),
 		T(test_hole_is_taken_for_zeros_when_the_hash_says_so),
 		T(test_finished_file_is_verified_and_nothing_is_touched),

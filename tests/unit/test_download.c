@@ -37,6 +37,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/state.c"
 #include "../../parent/peer_table.c"
 #include "../../parent/seeding.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
 
@@ -115,6 +116,7 @@ static struct side {
 	uint32_t epochs[32], passed_count;
 	bool ended, go;
 	struct msg_net_options net; /* netproc's */
+	struct msg_disk_options disk; /* diskproc's */
 	uint32_t port, port_before_go; /* of LISTEN_PORT */
 } sides[ROLE_COUNT];
 
@@ -191,6 +193,8 @@ static void listen_to_parent(struct side *s)
 		}
 		if (p.type == MSG_NET_OPTIONS)
 			memcpy(&s->net, packet_message(&p, 0), sizeof s->net);
+		if (p.type == MSG_DISK_OPTIONS)
+			memcpy(&s->disk, packet_message(&p, 0), sizeof s->disk);
 		s->ended |= p.type == MSG_SETUP_END;
 		if (p.type == MSG_LISTEN_PORT)
 			s->port = ((const struct msg_listen_port *)packet_message(&p, 0))->port;
@@ -308,6 +312,7 @@ static int begin(void **state)
 	form.file = (struct metainfo_file){ .length = 30000, .path = form.h.name };
 	d.m = (struct metainfo){ .h = &form.h, .base = (const uint8_t *)&form, .bytes = sizeof form };
 	d.mapped = true;
+	d.selection.sum = (struct wanted_sum){ 30000, 2, 1 };
 	d.out.single = true;
 	d.form = open("/dev/null", O_RDONLY);
 	d.out.root = open("/dev/null", O_RDONLY);
@@ -1151,6 +1156,50 @@ static int status_after_check(uint32_t pieces, enum disk_phase phase)
 	return d.status;
 }
 
+static void test_the_record_goes_to_each_diskproc_and_a_check_is_done_once(void **state)
+{
+	struct msg_disk_progress m = { .verified_bytes = 16384, .checked_bytes = 30000, .verified_pieces = 1, .phase = DISK_CHECKING };
+	struct side *disk = &sides[ROLE_DISKPROC];
+
+	(void)state;
+	o.check = true;
+	d.out.existed = true;
+	d.out.state.have = open("/dev/null", O_RDWR | O_CLOEXEC);
+	download_start(&d);
+	turns();
+	come_up(ROLE_RESOLVER);
+	come_up(ROLE_DIALER);
+	hello(ROLE_DISKPROC);
+	come_up(ROLE_NETPROC);
+	assert_true(was_passed(ROLE_DISKPROC, SETUP_RECORD));
+	assert_int_equal(disk->disk.check_existing, CHECK_ALL);
+	ready_with(ROLE_DISKPROC, 10, (1u << 10) - 1);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	/* One that did not come to the end of it leaves it to the next. */
+	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
+	die(ROLE_DISKPROC);
+	hello(ROLE_DISKPROC);
+	assert_true(was_passed(ROLE_DISKPROC, SETUP_RECORD));
+	assert_int_equal(disk->disk.check_existing, CHECK_ALL);
+	ready_with(ROLE_DISKPROC, 10, (1u << 10) - 1);
+	m.phase = DISK_DOWNLOADING;
+	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
+	die(ROLE_DISKPROC);
+	hello(ROLE_DISKPROC);
+	assert_int_equal(disk->disk.check_existing, CHECK_DOUBTFUL);
+	o.check = false;
+}
+
+static void test_more_known_than_there_is_breaks_the_contract(void **state)
+{
+	struct msg_disk_progress m = { .known_bytes = 30001, .phase = DISK_DOWNLOADING };
+
+	(void)state;
+	run_all();
+	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
+	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
+}
+
 static void test_without_any_way_to_hear_of_peers_what_is_missing_never_comes(void **state)
 {
 	static const struct {
@@ -1470,6 +1519,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_peers_are_shown_when_their_time_has_come, begin, end_seed),
 		cmocka_unit_test_setup_teardown(test_those_launched_ahead_wait_for_inspect_as_long_as_it_takes, begin, end),
 		cmocka_unit_test_setup_teardown(test_one_that_does_not_even_say_hello_is_not_waited_for, begin, end),
+		cmocka_unit_test_setup_teardown(test_the_record_goes_to_each_diskproc_and_a_check_is_done_once, begin, end),
+		cmocka_unit_test_setup_teardown(test_more_known_than_there_is_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_missing_never_comes, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_a_warning, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_owner_whose_id_no_launch_can_name_is_refused, begin, end),

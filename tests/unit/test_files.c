@@ -13,13 +13,17 @@
 
 /* Counts what is synced. */
 #define fdatasync counted_fdatasync
+#define syncfs counted_syncfs
 static int counted_fdatasync(int fd);
+static int counted_syncfs(int fd);
 #include "../../diskproc/files.c"
 #undef fdatasync
+#undef syncfs
 #include "../../diskproc/layout.c"
 /* A file system that takes upper and lower case for one. */
 static int folded_openat(int dir, const char *name, int flags, ...);
 #define openat folded_openat
+#include "../../diskproc/parts.c"
 #include "../../diskproc/place.c"
 #undef openat
 #include "disk_fixture.h"
@@ -31,7 +35,7 @@ static const struct fixture_file table[FILES] = {
 	{ "last", 7, 0 },
 };
 
-static uint32_t syncs;
+static uint32_t syncs, whole_syncs;
 static bool folding;
 
 static int folded_openat(int dir, const char *name, int flags, ...)
@@ -50,6 +54,13 @@ static int counted_fdatasync(int fd)
 {
 	syncs++;
 	return fdatasync(fd);
+}
+
+static int counted_syncfs(int fd)
+{
+	(void)fd;
+	whole_syncs++;
+	return 0;
 }
 
 struct box {
@@ -89,8 +100,9 @@ static int box_close(void **state)
 
 static void use(struct box *b, bool existing, bool read_only, uint32_t max_open)
 {
+	static const struct wanted all;
 	struct files_options o = { .root = b->root, .single = -1, .existing = existing, .read_only = read_only,
-				   .max_open = max_open, .threads = 1, .also_device = -1 };
+				   .max_open = max_open, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 
 	if (b->files)
 		files_free(b->files);
@@ -141,7 +153,7 @@ static void test_empty_files_are_made_and_padding_and_symlinks_are_not(void **st
 	assert_int_equal(st.st_size, 0);
 	assert_int_equal(fstatat(b->root, ".pad", &st, AT_SYMLINK_NOFOLLOW), -1);
 	assert_int_equal(fstatat(b->root, "link", &st, AT_SYMLINK_NOFOLLOW), -1);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 }
 
 static void test_reading_makes_nothing(void **state)
@@ -172,17 +184,34 @@ static void test_anything_there_on_a_first_run_is_foreign(void **state)
 static void test_existing_file_is_taken_and_gets_its_length(void **state)
 {
 	struct box *b = *state;
-	int fd = openat(b->root, "top", O_CREAT | O_WRONLY, 0600);
+	int fd = openat(b->root, "last", O_CREAT | O_WRONLY, 0600);
+	struct stat st;
+
+	assert_int_equal(write(fd, "short", 5), 5);
+	close(fd);
+	use(b, true, false, 10);
+	fd = write_get(b, 6);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 7);
+	files_put(b->files, 6);
+}
+
+/* What is behind its end is in no piece: it would be lost, whatever is verified. */
+static void test_existing_file_that_is_longer_is_left_alone(void **state)
+{
+	struct box *b = *state;
+	int fd = openat(b->root, "last", O_CREAT | O_WRONLY, 0600);
 	struct stat st;
 
 	assert_int_equal(write(fd, "too long", 8), 8);
 	close(fd);
 	use(b, true, false, 10);
-	fd = write_get(b, 5);
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(st.st_size, 1);
-	files_put(b->files, 5);
+	assert_int_equal(files_get(b->files, 6, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.error, EFBIG);
+	assert_foreign(b, 6);
+	assert_int_equal(fstatat(b->root, "last", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_size, 8);
 }
 
 static void test_symlink_is_never_followed(void **state)
@@ -266,8 +295,8 @@ static void test_two_files_that_are_one_are_found_by_a_later_run(void **state)
 	assert_true(write_get(b, 0) >= 0);
 	files_put(b->files, 0);
 	use(b, true, false, 10);
-	assert_true(files_get(b->files, 2, FILES_READ, &b->fault) >= 0);
-	files_put(b->files, 2);
+	assert_int_equal(files_get(b->files, 2, FILES_READ, &b->fault), -1); /* it is longer: that of the first */
+	assert_int_equal(b->fault.error, EFBIG);
 	assert_int_equal(files_get(b->files, 0, FILES_READ, &b->fault), -1);
 	assert_same(b, 0, 2);
 	/* In the other order, and without a byte or a length being touched. */
@@ -379,7 +408,7 @@ static void test_least_used_descriptor_is_closed_and_opened_again(void **state)
 		files_put(b->files, order[i]);
 	}
 	assert_int_equal(b->files->used, 4);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 }
 
 static void test_file_that_changed_under_us_is_foreign(void **state)
@@ -441,23 +470,74 @@ static void test_write_that_ends_after_a_sync_is_synced_by_the_next(void **state
 	use(b, false, false, 10);
 	fd = write_get(b, 0);
 	assert_true(fd >= 0);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	/* The worker that holds the file comes to its write only now. */
 	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
 	files_wrote(b->files, 0);
 	files_put(b->files, 0);
 	syncs = 0;
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	assert_int_equal(syncs, 1);
-	assert_int_equal(files_sync(b->files, &b->fault), 0);
+	assert_int_equal(files_sync(b->files, NULL, &b->fault), 0);
 	assert_int_equal(syncs, 1);
+}
+
+/* `count` files, each written, of which only a few stay open.  What the sync says of them is what they are. */
+static void write_and_sync(struct box *b, uint32_t count)
+{
+	static const struct wanted all;
+	struct files_options o = { .root = b->root, .single = -1, .max_open = 5, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
+	struct fixture_file rows[50] = { { 0 } };
+	struct record_file seen[50] = { { 0 } };
+	char names[50][16];
+	struct metainfo m;
+	struct files *f;
+	struct stat st;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		snprintf(names[i], sizeof names[i], "%u/%u", count, i);
+		rows[i] = (struct fixture_file){ .path = names[i], .length = 10 };
+	}
+	fixture_form(&m, rows, count, 4096, false);
+	f = files_new(&m, &o);
+	for (i = 0; i < count; i++) {
+		int fd = files_get(f, i, FILES_WRITE, &b->fault);
+
+		assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+		files_wrote(f, i);
+		files_put(f, i);
+	}
+	syncs = whole_syncs = 0;
+	assert_int_equal(files_sync(f, seen, &b->fault), 0);
+	for (i = 0; i < count; i++) {
+		assert_int_equal(fstatat(b->root, names[i], &st, 0), 0);
+		assert_int_equal(seen[i].inode, st.st_ino);
+		assert_int_equal(seen[i].mtime_ns, (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec);
+		assert_true(files_are_as(f, i, &seen[i], true));
+		seen[i].mtime_ns++;
+		assert_false(files_are_as(f, i, &seen[i], true));
+	}
+	files_free(f);
+	fixture_form_free(&m);
+}
+
+static void test_few_files_are_synced_one_by_one_and_many_at_once(void **state)
+{
+	write_and_sync(*state, 32);
+	assert_int_equal(syncs, 32);
+	assert_int_equal(whole_syncs, 0);
+	write_and_sync(*state, 33);
+	assert_int_equal(syncs, 0);
+	assert_int_equal(whole_syncs, 1);
 }
 
 static void test_single_file_with_two_names_is_refused(void **state)
 {
 	struct box *b = *state;
 	const struct fixture_file one[] = { { "name", 100, 0 } };
-	struct files_options o = { .root = -1, .threads = 1, .also_device = -1 };
+	static const struct wanted all;
+	struct files_options o = { .root = -1, .threads = 1, .also_device = -1, .wanted = &all, .parts = -1 };
 	struct metainfo m;
 	struct files *f;
 
@@ -489,7 +569,9 @@ static void put(struct box *b, const char *path, off_t length)
 
 static void test_a_report_tells_how_each_file_stands(void **state)
 {
-	struct files_options o = { .single = -1, .read_only = true, .report = true, .max_open = 10, .threads = 1, .also_device = -1 };
+	static const struct wanted all;
+	struct files_options o = { .single = -1, .read_only = true, .report = true, .max_open = 10, .threads = 1, .also_device = -1,
+				   .wanted = &all, .parts = -1 };
 	uint8_t states[FILES];
 	struct box *b = *state;
 
@@ -537,6 +619,7 @@ int main(void)
 		T(test_reading_makes_nothing),
 		T(test_anything_there_on_a_first_run_is_foreign),
 		T(test_existing_file_is_taken_and_gets_its_length),
+		T(test_existing_file_that_is_longer_is_left_alone),
 		T(test_symlink_is_never_followed),
 		T(test_second_hard_link_is_foreign),
 		T(test_two_files_that_are_one_are_found_when_the_second_is_made),
@@ -549,6 +632,7 @@ int main(void)
 		T(test_least_used_descriptor_is_closed_and_opened_again),
 		T(test_file_that_changed_under_us_is_foreign),
 		T(test_write_that_ends_after_a_sync_is_synced_by_the_next),
+		T(test_few_files_are_synced_one_by_one_and_many_at_once),
 		T(test_read_only_audit_wants_every_file_with_its_length),
 		T(test_single_file_with_two_names_is_refused),
 		T(test_a_report_tells_how_each_file_stands),

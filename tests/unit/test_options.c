@@ -8,11 +8,28 @@
 #include <cmocka.h>
 
 #include "../../parent/help.c"
+#include <sys/socket.h>
+/* A machine that has every address but 203.0.113.9 and 2001:db8::9. */
+#define bind fake_bind
+static int fake_bind(int fd, const struct sockaddr *a, socklen_t length);
 #include "../../parent/option_table.c"
+#undef bind
 #include "../../parent/options.c"
 #include "../../parent/outer.c"
+#include "../../parent/select.c"
 #include "../../parent/text.c"
 #include "../../parent/values.c"
+
+static int fake_bind(int fd, const struct sockaddr *a, socklen_t length)
+{
+	static const uint8_t foreign4[4] = { 203, 0, 113, 9 }, foreign6[16] = { 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 };
+	const struct sockaddr_in *in4 = (const void *)a;
+	const struct sockaddr_in6 *in6 = (const void *)a;
+
+	assert_true(fd >= 0 && length == (a->sa_family == AF_INET ? sizeof *in4 : sizeof *in6));
+	errno = EADDRNOTAVAIL;
+	return (a->sa_family == AF_INET ? memcmp(&in4->sin_addr, foreign4, 4) : memcmp(&in6->sin6_addr, foreign6, 16)) ? 0 : -1;
+}
 
 #define MAX_WORDS 80
 
@@ -159,12 +176,13 @@ static void test_options_of_get_are_taken_with_their_values(void **state)
 	struct options o;
 
 	(void)state;
-	accepts(&o, "get -d out --state-dir /var/lib/x --adopt --peer 192.0.2.1:6881 --peer [2001:db8::1]:80 --allow-net 10.1.2.3/8 --port 7000 --max-peers 9 --memory 2M "
+	accepts(&o, "get -d out --state-dir /var/lib/x --adopt --check --peer 192.0.2.1:6881 --peer [2001:db8::1]:80 --allow-net 10.1.2.3/8 --port 7000 --max-peers 9 --memory 2M "
 		    "--timeout 30 --no-trackers --threads 3 --max-torrent-size 1M --max-files 7 --max-pieces 8 -q --no-progress --allow-weak "
 		    "--anonymous x");
 	assert_string_equal(o.dir, "out");
 	assert_string_equal(o.state_dir, "/var/lib/x");
 	assert_true(o.adopt);
+	assert_true(o.check);
 	assert_int_equal(o.peer_count, 2);
 	assert_int_equal(o.peers[0].family, 4);
 	assert_int_equal(o.peers[0].port, 6881);
@@ -257,6 +275,8 @@ static void test_bad_values_are_named_in_one_line(void **state)
 	refuses("--peer 1.2.3.4:80\x1b[2J x", "\\x1b");
 	refuses("--bind no-such-if0 x", "--bind: 'no-such-if0' is not");
 	refuses("--bind 1.2.3.4 --bind 1.2.3.5 x", "more than one");
+	refuses("--bind 203.0.113.9 x", "--bind: '203.0.113.9' is not an address of this machine");
+	refuses("--bind 1.2.3.4 --bind 2001:db8::9 x", "--bind: '2001:db8::9' is not an address of this machine");
 	refuses("--memory 1 x", "--memory: '1' is not a size from 1M to 64G");
 	refuses("--max-torrent-size 2G x", "--max-torrent-size: '2G' is not a size from 1k to 1G");
 	refuses("--memory 99999999999G x", "--memory");

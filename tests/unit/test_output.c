@@ -328,6 +328,12 @@ static void test_another_torrents_part_of_the_same_name_is_refused(void **state)
 	output_close(&o);
 	form.h.info_hash[19] ^= 1;
 	refuses("no record that bulkhead made it for this torrent");
+	/* It would be two torrents' then, and each write over the other's. */
+	options.adopt = true;
+	refuses("begun of another torrent, abababababababababababababababababababab: move it away");
+	form.h.info_hash[19] ^= 1;
+	assert_int_equal(open_it(), 0);
+	assert_true(o.existed);
 }
 
 static void test_adoption_takes_nothing_that_is_not_plain(void **state)
@@ -468,9 +474,96 @@ static void test_long_names_are_cut_at_a_character_with_the_info_hash(void **sta
 	assert_string_equal(part + 231, "~0123456789abcdef.part");
 }
 
+/* A run that wanted these files ends: NAME is there. */
+static void finish_it(bool partial)
+{
+	options.partial = options.shares = partial;
+	assert_int_equal(open_it(), 0);
+	assert_int_equal(output_finish(&o, error, sizeof error), 0);
+	assert_int_equal(state_end(&o.state, 0, 5, true), 0);
+	output_close(&o);
+	assert_true(exists("name") && !exists("name.part"));
+}
+
+static void test_what_was_finished_in_part_is_taken_back_and_continued(void **state)
+{
+	struct stat st;
+	char byte = 0;
+
+	(void)state;
+	make_form("name", false);
+	options.partial = options.shares = true;
+	assert_int_equal(open_it(), 0);
+	assert_true(o.parts >= 0);
+	assert_int_equal(fstat(o.parts, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(pwrite(o.parts, "x", 1, 7), 1);
+	output_close(&o);
+	finish_it(true);
+	/* With another selection, and with none: its parts are still there. */
+	finish_it(true);
+	options.partial = options.shares = false;
+	assert_int_equal(open_it(), 0);
+	assert_true(o.existed && !o.finished && o.parts >= 0);
+	assert_true(exists("name.part") && !exists("name"));
+	assert_int_equal(pread(o.parts, &byte, 1, 7), 1);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(o.state.record.downloaded, 10);
+	output_close(&o);
+	/* Once it is all there, it stays. */
+	finish_it(false);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.finished);
+	assert_int_equal(o.parts, -1);
+}
+
+static void test_a_part_beside_what_was_finished_in_part_is_not_replaced(void **state)
+{
+	(void)state;
+	make_form("name", false);
+	finish_it(true);
+	assert_int_equal(mkdirat(dir, "name.part", 0755), 0);
+	refuses("'name' is to be continued, but 'name.part' is there too");
+	assert_true(exists("name") && exists("name.part"));
+	/* And is tried again. */
+	assert_int_equal(unlinkat(dir, "name.part", AT_REMOVEDIR), 0);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.existed);
+}
+
+static void test_a_foreign_name_is_not_taken_back(void **state)
+{
+	(void)state;
+	make_form("name", false);
+	finish_it(true);
+	assert_int_equal(renameat(dir, "name", dir, "other"), 0);
+	assert_int_equal(mkdirat(dir, "name", 0755), 0);
+	assert_int_equal(open_it(), 0);
+	assert_true(o.finished);
+	assert_true(exists("name") && !exists("name.part"));
+}
+
+static void test_parts_of_an_earlier_part_are_not_this_ones(void **state)
+{
+	(void)state;
+	make_form("name", false);
+	options.partial = options.shares = true;
+	assert_int_equal(open_it(), 0);
+	assert_int_equal(pwrite(o.parts, "x", 1, 7), 1);
+	output_close(&o);
+	assert_int_equal(unlinkat(dir, "name.part", AT_REMOVEDIR), 0);
+	assert_int_equal(open_it(), 0);
+	assert_false(o.existed);
+	assert_int_equal(lseek(o.parts, 0, SEEK_END), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_what_was_finished_in_part_is_taken_back_and_continued, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_part_beside_what_was_finished_in_part_is_not_replaced, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_foreign_name_is_not_taken_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_parts_of_an_earlier_part_are_not_this_ones, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_new_download_is_a_plain_part_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_finishing_renames_and_replaces_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_part_that_was_replaced_is_not_the_download, set_up, tear_down),

@@ -252,15 +252,14 @@ static void test_ourselves_are_never_dialled_again(void **state)
 	assert_int_equal(candidates_at(f.swarm->candidates, 0)->state, CANDIDATE_NEVER);
 }
 
-static void test_a_second_connection_to_the_same_peer_is_closed(void **state)
+/* From the same host, and of the same peer. */
+static struct peer *connect_again(int *end_of_it)
 {
 	struct net_addr a = { .family = 4, .ip = { 1, 0, 0, 1 }, .port = 2000 };
 	struct peer *second;
 	int sv[2];
 	uint32_t c;
 
-	(void)state;
-	as_unchoking_seed();
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
 	c = candidates_add(f.swarm->candidates, &a, false, 0);
 	candidates_take(f.swarm->candidates, c);
@@ -268,10 +267,40 @@ static void test_a_second_connection_to_the_same_peer_is_closed(void **state)
 	second = candidates_at(f.swarm->candidates, c)->peer;
 	assert_non_null(second);
 	assert_int_equal(write(sv[1], greeting, sizeof greeting), sizeof greeting);
+	*end_of_it = sv[1];
 	fixture_turn(&f);
 	assert_int_equal(f.swarm->count, 1);
+	return second;
+}
+
+static void test_a_second_connection_to_the_same_peer_is_closed(void **state)
+{
+	int end_of_it;
+
+	(void)state;
+	as_unchoking_seed();
+	connect_again(&end_of_it);
 	assert_ptr_equal(f.swarm->peers[0], p);
-	close(sv[1]);
+	close(end_of_it);
+}
+
+static void test_one_that_takes_its_place_goes_on_with_its_account(void **state)
+{
+	struct peer *second;
+	int end_of_it;
+
+	(void)state;
+	as_unchoking_seed();
+	p->incoming = true; /* of two that were made at once, ours stays: our id is the greater one */
+	p->received_bytes = 5;
+	p->up.choke.sent_bytes = 7;
+	p->up.choke.owes = p->up.choke.unchoked = p->up.choke.interested = true;
+	second = connect_again(&end_of_it);
+	assert_ptr_equal(f.swarm->peers[0], second);
+	assert_int_equal(second->received_bytes, 5);
+	assert_int_equal(second->up.choke.sent_bytes, 7);
+	assert_false(second->up.choke.unchoked || second->up.choke.interested);
+	close(end_of_it);
 }
 
 static void test_a_flood_of_any_useless_message_ends_the_connection(void **state)
@@ -292,6 +321,35 @@ static void test_a_flood_of_any_useless_message_ends_the_connection(void **state
 		end(state);
 		begin(state);
 	}
+}
+
+static void test_a_bitfield_costs_little_when_it_tells_something_and_much_when_not(void **state)
+{
+	uint8_t bits[1] = { 0 };
+	int32_t before;
+	uint32_t i;
+
+	(void)state;
+	put(greeting, sizeof greeting);
+	deliver(sizeof wire);
+	before = p->patience;
+	for (i = 0; i < 7; i++) {
+		bitfield_set(bits, i);
+		put_message(WIRE_BITFIELD, bits, 1);
+	}
+	deliver(sizeof wire);
+	assert_true(alive());
+	assert_int_equal(p->pick.have_count, 7);
+	assert_in_range(before - p->patience, 1, 7 * 20);
+	/* The same again tells nothing: some thirty of them are a flood. */
+	for (i = 0; i < 20; i++)
+		put_message(WIRE_BITFIELD, bits, 1);
+	deliver(sizeof wire);
+	assert_true(alive());
+	for (i = 0; i < 20; i++)
+		put_message(WIRE_BITFIELD, bits, 1);
+	deliver(sizeof wire);
+	assert_false(alive());
 }
 
 static void test_have_none_takes_nothing_back(void **state)
@@ -472,7 +530,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_torrent_and_another_protocol_are_dropped, begin, end),
 		cmocka_unit_test_setup_teardown(test_ourselves_are_never_dialled_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_connection_to_the_same_peer_is_closed, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_that_takes_its_place_goes_on_with_its_account, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_flood_of_any_useless_message_ends_the_connection, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_bitfield_costs_little_when_it_tells_something_and_much_when_not, begin, end),
 		cmocka_unit_test_setup_teardown(test_have_none_takes_nothing_back, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_piece_that_fails_bans_its_only_sender, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_is_banned_while_it_is_dialled_is_not_connected, begin, end),

@@ -216,9 +216,13 @@ static void test_a_request_for_what_does_not_exist_drops_the_peer(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < ARRAY_LEN(lies); i++) {
-		begin_unchoked(true);
-		send_triple(WIRE_REQUEST, lies[i][0], lies[i][1], lies[i][2]);
+	for (i = 0; i < 2 * ARRAY_LEN(lies); i++) {
+		/* Choked or not. */
+		if (i < ARRAY_LEN(lies))
+			begin_unchoked(true);
+		else
+			begin_with(PIECES, true, false);
+		send_triple(WIRE_REQUEST, lies[i % ARRAY_LEN(lies)][0], lies[i % ARRAY_LEN(lies)][1], lies[i % ARRAY_LEN(lies)][2]);
 		turns(2);
 		assert_false(alive());
 		assert_int_equal(f.reads_seen, 0);
@@ -485,6 +489,29 @@ static void test_a_peer_that_dies_with_reads_out_leaves_nothing_behind(void **st
 	end();
 }
 
+/* It is dialled again as soon as one that gave; one that came for nothing waits longer each time. */
+static void test_a_peer_that_took_from_a_seed_is_no_failure(void **state)
+{
+	struct candidate *c;
+	uint32_t takes;
+
+	(void)state;
+	for (takes = 0; takes <= 1; takes++) {
+		begin_unchoked(true);
+		c = candidates_at(f.swarm->candidates, p->candidate);
+		if (takes)
+			send_triple(WIRE_REQUEST, 1, 0, BLOCK_BYTES);
+		turns(2);
+		answer_all();
+		turns(2);
+		swarm_drop(p, DROP_CLOSED, "test");
+		turns(1);
+		assert_int_equal(c->state, CANDIDATE_IDLE);
+		assert_int_equal(c->failures, !takes);
+		end();
+	}
+}
+
 /* ---- diskproc */
 
 static void test_a_read_that_fails_is_rejected(void **state)
@@ -528,18 +555,11 @@ static void test_a_block_that_cannot_be_finished_drops_the_peer(void **state)
 	end();
 }
 
-static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void **state)
+/* diskproc dies, and another one has the first `have` pieces. */
+static void replace_disk(uint32_t have)
 {
 	int sv[2];
 
-	(void)state;
-	begin_unchoked(true);
-	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
-	turns(2);
-	fixture_answer(&f, 0, false);
-	fixture_answer(&f, 0, false);
-	turns(2);
-	assert_true(requests_midway(&p->up.requests));
 	channel_close(&f.disk);
 	turns(2);
 	assert_false(f.swarm->ready);
@@ -548,13 +568,70 @@ static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void *
 	f.read_count = f.uploads_busy = 0;
 	memset(f.upload_busy, 0, sizeof f.upload_busy);
 	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
-	fixture_have(&f, PIECES);
+	fixture_have(&f, have);
 	turns(3);
+}
+
+static void test_a_block_goes_on_where_it_was_after_diskproc_was_replaced(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	fixture_answer(&f, 0, false);
+	fixture_answer(&f, 0, false);
+	turns(2);
+	assert_true(requests_midway(&p->up.requests));
+	replace_disk(PIECES);
 	assert_true(alive());
 	assert_true(f.read_count > 0);
 	assert_int_equal(f.reads[0].begin, 2 * SLOT_BYTES);
 	read_to_the_end();
 	assert_block(3, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+static void test_what_the_next_diskproc_has_not_verified_is_rejected_and_not_read(void **state)
+{
+	struct seen m;
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	for (i = 0; i < 6; i++)
+		send_triple(WIRE_REQUEST, i, 0, BLOCK_BYTES);
+	turns(2);
+	forget_seen();
+	/* Of those that were read and those that were not. */
+	replace_disk(4);
+	assert_true(alive());
+	assert_int_equal(f.read_count, 4);
+	for (i = 0; i < 4; i++)
+		assert_int_equal(f.reads[i].piece, i);
+	for (i = 4; i < 6; i++) {
+		m = next_seen();
+		assert_int_equal(m.id, WIRE_REJECT);
+		assert_int_equal(m.piece, i);
+	}
+	answer_all();
+	turns(2);
+	for (i = 0; i < 4; i++)
+		assert_block(i, 0, BLOCK_BYTES);
+	end();
+}
+
+static void test_a_block_that_the_next_diskproc_has_not_verified_ends_with_the_peer(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	send_triple(WIRE_REQUEST, 3, 0, REQUEST_BYTES_MAX);
+	turns(2);
+	fixture_answer(&f, 0, false);
+	turns(2);
+	assert_true(requests_midway(&p->up.requests));
+	replace_disk(3);
+	assert_false(alive());
+	assert_int_equal(f.read_count, 0);
 	end();
 }
 
@@ -587,6 +664,105 @@ static void test_max_up_lets_no_more_through_than_it_says(void **state)
 	assert_int_equal(requests_count(&p->up.requests), 0);
 	for (i = 0; i < 4; i++)
 		assert_block(i, 0, REQUEST_BYTES_MAX);
+	end();
+}
+
+static void test_without_tokens_the_line_stands_still_and_goes_on_in_its_order(void **state)
+{
+	static const uint8_t want[] = { 0, 0, 0, 1, WIRE_INTERESTED };
+	uint8_t hello[68], out[WIRE_HEAD_MAX];
+	struct peer *second;
+	int end_of_second;
+	uint32_t i;
+
+	(void)state;
+	begin_unchoked(true);
+	second = fixture_peer(&f, 2, &end_of_second);
+	memcpy(hello, greeting, sizeof hello);
+	hello[67] = 'z';
+	peer_feed(second, hello, sizeof hello);
+	peer_feed(second, want, sizeof want);
+	turns(2);
+	assert_true(second->up.choke.unchoked);
+	/* A second's worth of debt. */
+	bucket_init(&f.swarm->up.bucket, 1 << 20, now_us());
+	bucket_take(&f.swarm->up.bucket, 1 << 20);
+	for (i = 0; i < 3; i++) {
+		send_triple(WIRE_REQUEST, i, 0, BLOCK_BYTES);
+		turns(1);
+		peer_feed(second, out, wire_put_triple(out, WIRE_REQUEST, 8 + i, 0, BLOCK_BYTES));
+		turns(1);
+	}
+	while (f.read_count)
+		fixture_answer(&f, 0, false);
+	forget_seen();
+	turns(20);
+	assert_int_equal(f.swarm->up.bytes, 0);
+	assert_ptr_equal(f.swarm->up.line, p);
+	assert_ptr_equal(p->up.next, second);
+	assert_int_equal(f.swarm->up.in_line, 2);
+	assert_true(f.swarm->up.timer.heap != 0);
+	assert_int_equal(loop_turn(f.loop, 0), 0); /* it waits for the timer, and does not spin */
+	assert_int_equal(swarm_wait_ms(f.swarm), 1000);
+	/* The burst is enough for all of them. */
+	bucket_init(&f.swarm->up.bucket, 1 << 20, now_us());
+	swarm_upload_kick(f.swarm);
+	turns(10);
+	for (i = 0; i < 3; i++)
+		assert_block(i, 0, BLOCK_BYTES);
+	assert_int_equal(f.swarm->up.bytes, 6 * BLOCK_BYTES);
+	close(end_of_second);
+	end();
+}
+
+static void test_who_sends_more_than_max_down_allows_is_not_read_until_there_are_tokens(void **state)
+{
+	const uint64_t rate = 1 << 20;
+	uint64_t began;
+	uint32_t i;
+
+	(void)state;
+	begin_with(PIECES, true, false);
+	bucket_init(&f.swarm->up.down, rate, now_us());
+	bucket_take(&f.swarm->up.down, rate / 5); /* a tenth of a second is the burst: this is as much of debt */
+	began = now_us();
+	send_message(WIRE_INTERESTED, "", 0);
+	turns(1);
+	assert_true(p->paused);
+	assert_false(p->up.choke.interested);
+	assert_true(f.swarm->up.down_timer.heap != 0);
+	turns(1); /* settles what the timers bring */
+	for (i = 0; i < 1000 && !p->up.choke.interested; i++) {
+		/* Its bytes lie there, and it is not they that wake the loop. */
+		if (p->paused && loop_turn(f.loop, 0) > 0)
+			assert_false(p->paused);
+		loop_turn(f.loop, 5);
+		swarm_end_turn(f.swarm, true);
+	}
+	assert_true(p->up.choke.interested);
+	assert_false(p->paused);
+	assert_true(now_us() - began >= 90000);
+	assert_true(alive());
+	end();
+}
+
+/* On a slow line a begun block is sent whole, on credit: what we say is not held up behind the rest of it. */
+static void test_a_slow_line_sends_whole_blocks(void **state)
+{
+	(void)state;
+	begin_unchoked(true);
+	bucket_init(&f.swarm->up.bucket, 1024, now_us());
+	bucket_take(&f.swarm->up.bucket, (uint64_t)f.swarm->up.bucket.full / 1000000 - 2048); /* 2 KiB are left */
+	send_triple(WIRE_REQUEST, 0, 0, BLOCK_BYTES);
+	send_triple(WIRE_REQUEST, 0, BLOCK_BYTES, BLOCK_BYTES);
+	turns(2);
+	while (f.read_count)
+		fixture_answer(&f, 0, false);
+	turns(3);
+	assert_int_equal(requests_count(&p->up.requests), 1);
+	assert_false(requests_midway(&p->up.requests));
+	assert_block(0, 0, BLOCK_BYTES);
+	assert_true(f.swarm->up.bucket.level < 0);
 	end();
 }
 
@@ -698,10 +874,16 @@ int main(void)
 		cmocka_unit_test(test_who_takes_nothing_gives_its_slots_up_and_goes_on_later),
 		cmocka_unit_test(test_haves_to_a_peer_that_reads_nothing_are_bounded_and_reach_it_later),
 		cmocka_unit_test(test_a_peer_that_dies_with_reads_out_leaves_nothing_behind),
+		cmocka_unit_test(test_a_peer_that_took_from_a_seed_is_no_failure),
 		cmocka_unit_test(test_a_read_that_fails_is_rejected),
 		cmocka_unit_test(test_a_block_that_cannot_be_finished_drops_the_peer),
 		cmocka_unit_test(test_a_block_goes_on_where_it_was_after_diskproc_was_replaced),
+		cmocka_unit_test(test_what_the_next_diskproc_has_not_verified_is_rejected_and_not_read),
+		cmocka_unit_test(test_a_block_that_the_next_diskproc_has_not_verified_ends_with_the_peer),
 		cmocka_unit_test(test_max_up_lets_no_more_through_than_it_says),
+		cmocka_unit_test(test_without_tokens_the_line_stands_still_and_goes_on_in_its_order),
+		cmocka_unit_test(test_who_sends_more_than_max_down_allows_is_not_read_until_there_are_tokens),
+		cmocka_unit_test(test_a_slow_line_sends_whole_blocks),
 		cmocka_unit_test(test_a_super_seed_shows_one_piece_after_the_other),
 		cmocka_unit_test(test_super_seeding_ends_when_each_piece_was_seen_and_then_all_is_told),
 		cmocka_unit_test(test_what_was_downloaded_is_not_super_seeded),

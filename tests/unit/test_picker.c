@@ -150,6 +150,26 @@ static void test_start_is_random_and_goes_on_with_neighbours(void **state)
 	assert_int_equal(neighbours, 20);
 }
 
+/* 64 runs are enough for three others; with five, each piece is taken by lot, so that they and we ask a seed for different ones. */
+static void test_who_is_one_of_many_takes_no_runs(void **state)
+{
+	static const uint32_t none[] = { UINT32_MAX };
+	uint32_t rivals, i, neighbours;
+
+	(void)state;
+	for (rivals = 3; rivals <= 5; rivals += 2) {
+		begin(4096, 65536, 64 * MIB);
+		seed(0);
+		for (i = 1; i <= rivals; i++)
+			partial(i, none);
+		assert_int_equal(pick(&peer[0], 64, 0), 64);
+		for (i = 4, neighbours = 0; i < 64; i += 4)
+			neighbours += out[i].piece == out[i - 4].piece + 1;
+		assert_in_range(neighbours, rivals == 3 ? 15 : 0, rivals == 3 ? 15 : 1);
+		end(state);
+	}
+}
+
 static void test_two_seeds_work_on_pieces_of_their_own(void **state)
 {
 	uint32_t piece;
@@ -176,6 +196,66 @@ static void test_slow_peer_joins_before_it_opens(void **state)
 	assert_int_equal(out[0].piece, piece);
 	assert_int_equal(out[0].block, 2);
 	assert_int_not_equal(out[2].piece, piece);
+}
+
+static uint32_t pick_piece(struct picker_peer *q, uint32_t piece, uint32_t want)
+{
+	uint32_t n = picker_pick_piece(p, q, piece, want, 0, out);
+
+	picker_check(p);
+	return n;
+}
+
+static void test_a_named_piece_is_picked_from_and_no_other(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin(16, 65536, 4 * MIB);
+	seed(0);
+	assert_int_equal(pick_piece(&peer[0], 11, 3), 3);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(out[i].piece, 11);
+		assert_int_equal(out[i].block, i);
+	}
+	assert_int_equal(pick_piece(&peer[0], 11, 100), 1); /* what is left of it */
+	assert_int_equal(pick_piece(&peer[0], 11, 100), 0);
+	assert_int_equal(peer[0].queue_count, 4);
+	assert_int_equal(pick_piece(&peer[0], 12, 0), 0);
+	assert_int_equal(picker_open(p), 1);
+	answer_all(&peer[0], 0);
+	assert_true(picker_on_verified(p, 11));
+	assert_int_equal(pick_piece(&peer[0], 11, 4), 0);
+}
+
+static void test_a_named_piece_that_the_peer_lacks_or_that_is_none_is_not_asked_for(void **state)
+{
+	(void)state;
+	begin(8, 65536, 4 * MIB);
+	PARTIAL(0, 1, 2);
+	assert_int_equal(pick_piece(&peer[0], 3, 4), 0);
+	assert_int_equal(pick_piece(&peer[0], 8, 4), 0);
+	assert_int_equal(pick_piece(&peer[0], UINT32_MAX, 4), 0);
+	assert_int_equal(picker_open(p), 0);
+	assert_int_equal(pick_piece(&peer[0], 2, 4), 4);
+}
+
+static void test_a_named_piece_takes_no_more_memory_than_there_is_and_no_more_blocks_than_a_trial(void **state)
+{
+	uint32_t i, n = 0;
+
+	(void)state;
+	begin(64, 65536, 4 * 65536);
+	for (i = 0; i < 64; i++)
+		n += pick_piece(seed(i), i, 1);
+	assert_in_range(n, 1, 4);
+	assert_int_equal(picker_open(p), n);
+	picker_free(p);
+	begin(4096, 65536, 1024 * MIB);
+	seed(0);
+	for (n = i = 0; i < 4096; i++)
+		n += pick_piece(&peer[0], i, 4);
+	assert_int_equal(n, TRIAL_BLOCKS);
 }
 
 static void test_memory_is_never_exceeded_and_the_hungry_get_what_is_freed(void **state)
@@ -733,8 +813,12 @@ int main(void)
 		T(test_rarest_piece_is_first),
 		T(test_have_and_leaving_change_rarity),
 		T(test_start_is_random_and_goes_on_with_neighbours),
+		T(test_who_is_one_of_many_takes_no_runs),
 		T(test_two_seeds_work_on_pieces_of_their_own),
 		T(test_slow_peer_joins_before_it_opens),
+		T(test_a_named_piece_is_picked_from_and_no_other),
+		T(test_a_named_piece_that_the_peer_lacks_or_that_is_none_is_not_asked_for),
+		T(test_a_named_piece_takes_no_more_memory_than_there_is_and_no_more_blocks_than_a_trial),
 		T(test_memory_is_never_exceeded_and_the_hungry_get_what_is_freed),
 		T(test_half_of_the_memory_is_kept_from_single_sources),
 		T(test_blocks_nobody_asked_for_are_unwanted),

@@ -217,6 +217,26 @@ static void test_netproc_sets_no_option_at_ip_level(void **state)
 	assert_refused(ROLE_NETPROC, SYS_setsockopt, 5, SOL_SOCKET, TCP_NODELAY, 1, 4, 0);
 }
 
+static void test_sockets_are_asked_for_little(void **state)
+{
+	static const enum role with_sockets[] = { ROLE_NETPROC, ROLE_DIALER };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_LEN(with_sockets); i++) {
+		assert_allowed(with_sockets[i], SYS_getsockopt, 5, SOL_SOCKET, SO_ERROR, 1, 1, 0);
+		assert_refused(with_sockets[i], SYS_getsockopt, 5, SOL_SOCKET, SO_ERROR - 1, 1, 1, 0);
+		assert_refused(with_sockets[i], SYS_getsockopt, 5, SOL_SOCKET, SO_ERROR + 1, 1, 1, 0);
+		assert_refused(with_sockets[i], SYS_getsockopt, 5, SOL_SOCKET, SO_PEERCRED, 1, 1, 0);
+		assert_refused(with_sockets[i], SYS_getsockopt, 5, IPPROTO_TCP, SO_ERROR, 1, 1, 0);
+		assert_refused(with_sockets[i], SYS_getsockopt, 5, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, 1, 1, 0);
+		assert_refused(with_sockets[i], SYS_getsockopt, 5, HIGH | SOL_SOCKET, SO_ERROR, 1, 1, 0);
+	}
+	assert_allowed(ROLE_DIALER, SYS_getsockopt, 5, SOL_SOCKET, SO_BINDTOIFINDEX, 1, 1, 0);
+	assert_refused(ROLE_NETPROC, SYS_getsockopt, 5, SOL_SOCKET, SO_BINDTOIFINDEX, 1, 1, 0);
+	assert_refused(ROLE_DISKPROC, SYS_getsockopt, 5, SOL_SOCKET, SO_ERROR, 1, 1, 0);
+}
+
 static void test_fcntl_sends_no_signals(void **state)
 {
 	size_t i;
@@ -422,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_calls_of_the_data_path_do_not_depend_on_arguments),
 		cmocka_unit_test(test_netproc_never_names_an_address),
 		cmocka_unit_test(test_netproc_sets_no_option_at_ip_level),
+		cmocka_unit_test(test_sockets_are_asked_for_little),
 		cmocka_unit_test(test_fcntl_sends_no_signals),
 		cmocka_unit_test(test_abort_reaches_only_oneself),
 		cmocka_unit_test(test_diskproc_opens_only_below_a_descriptor_and_follows_nothing),

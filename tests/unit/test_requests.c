@@ -263,7 +263,7 @@ static void test_a_diskproc_that_died_costs_nothing_but_reads(void **state)
 	model_answer(m, ARRAY_LEN(m->reads) - 5, false);
 	model_answer(m, ARRAY_LEN(m->reads) - 1, false);
 	model_send(m, 16, 5000, SIZE_MAX);
-	model_forget(m);
+	model_forget(m, 0xff);
 	model_check(m);
 	assert_int_equal(m->q.lost, 0);
 	assert_int_equal(m->count, 5);

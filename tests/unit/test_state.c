@@ -288,7 +288,15 @@ static int open_again(void)
 	return fd;
 }
 
-static void test_only_records_of_finished_downloads_are_removed(void **state)
+/* As if the record had not changed for so long. */
+static void age(uint32_t seconds)
+{
+	const struct timespec past[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = time(NULL) - (time_t)seconds } };
+
+	assert_int_equal(futimens(s.fd, past), 0);
+}
+
+static void test_only_old_records_of_finished_downloads_are_removed(void **state)
 {
 	(void)state;
 	find();
@@ -297,16 +305,163 @@ static void test_only_records_of_finished_downloads_are_removed(void **state)
 	assert_int_equal(state_end(&s, 0, 3, false), 0);
 	state_close(&s);
 	assert_true(open_again() >= 0);
-	assert_int_equal(records(), 2);
+	assert_int_equal(records(), 3); /* with that of its pieces */
+	find();
+	age(STATE_KEEP_S + 100);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 3);
 	find();
 	assert_int_equal(state_end(&s, 0, 0, true), 0);
 	assert_false(state_knows(&s, part));
+	age(STATE_KEEP_S - 100);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 3);
+	find();
+	age(STATE_KEEP_S + 100);
 	/* It is held. */
 	assert_true(open_again() >= 0);
-	assert_int_equal(records(), 2);
+	assert_int_equal(records(), 3);
 	state_close(&s);
 	assert_true(open_again() >= 0);
 	assert_int_equal(records(), 1);
+}
+
+/* ---- the record of the pieces */
+
+static void have_path(char path[200])
+{
+	snprintf(path, 200, "%s" HAVE, s.name);
+}
+
+static void test_the_record_of_the_pieces_is_plain_private_and_kept(void **state)
+{
+	char name[200];
+	struct stat st;
+
+	(void)state;
+	umask(0);
+	find();
+	assert_int_equal(s.have, -1);
+	claim();
+	have_path(name);
+	assert_int_equal(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(write(s.have, "pieces", 6), 6);
+	find();
+	assert_true(state_knows(&s, part));
+	state_open_have(&s);
+	assert_int_equal(fstat(s.have, &st), 0);
+	assert_int_equal(st.st_size, 6);
+	/* A claim of what is known leaves it; of something else, it says nothing any more. */
+	find();
+	claim();
+	assert_int_equal(fstat(s.have, &st), 0);
+	assert_int_equal(st.st_size, 6);
+	find();
+	assert_int_equal(state_claim(&s, other, error, sizeof error), 0);
+	assert_int_equal(fstat(s.have, &st), 0);
+	assert_int_equal(st.st_size, 0);
+}
+
+static void test_what_stands_in_place_of_the_record_of_the_pieces_gives_way(void **state)
+{
+	char name[200], outside[200];
+	struct stat st;
+	int fd, i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		find();
+		claim();
+		have_path(name);
+		find();
+		assert_int_equal(unlinkat(dir, name, 0), 0);
+		fd = openat(top, "outside", O_CREAT | O_RDWR | O_TRUNC, 0600);
+		assert_int_equal(write(fd, "precious", 8), 8);
+		snprintf(outside, sizeof outside, "%s/outside", folder);
+		if (i == 0)
+			assert_int_equal(symlinkat(outside, dir, name), 0);
+		else if (i == 1)
+			assert_int_equal(linkat(top, "outside", dir, name, 0), 0);
+		else
+			assert_int_equal(mkfifoat(dir, name, 0600), 0);
+		state_open_have(&s);
+		assert_true(s.have >= 0);
+		assert_int_equal(fstat(s.have, &st), 0);
+		assert_true(S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_size == 0);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(st.st_size, 8);
+		assert_int_equal(st.st_nlink, 1);
+		close(fd);
+	}
+}
+
+static void test_a_download_goes_on_without_a_record_of_the_pieces(void **state)
+{
+	char name[200];
+
+	(void)state;
+	find();
+	claim();
+	have_path(name);
+	find();
+	assert_int_equal(unlinkat(dir, name, 0), 0);
+	assert_int_equal(mkdirat(dir, name, 0700), 0);
+	claim();
+	assert_true(state_knows(&s, part));
+	assert_int_equal(s.have, -1);
+}
+
+static void test_parts_go_with_a_record_that_has_all_files(void **state)
+{
+	int fd;
+
+	(void)state;
+	find();
+	claim();
+	assert_int_equal(state_set_partial(&s, true, error, sizeof error), 0);
+	assert_int_equal(state_parts(&s, true, true, &fd, error, sizeof error), 0);
+	/* Payload that looks like a record is none. */
+	assert_int_equal(pwrite(fd, &s.record, sizeof s.record, 0), (ssize_t)sizeof s.record);
+	close(fd);
+	assert_int_equal(state_end(&s, 0, 3, true), 0);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 3); /* with that of its pieces */
+	find();
+	assert_int_equal(state_reopen(&s, part, error, sizeof error), 1);
+	assert_true(state_knows(&s, part));
+	assert_int_equal(state_parts(&s, false, false, &fd, error, sizeof error), 0);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(state_set_partial(&s, false, error, sizeof error), 0);
+	assert_int_equal(state_end(&s, 0, 3, true), 0);
+	assert_int_equal(state_reopen(&s, part, error, sizeof error), 0);
+	age(STATE_KEEP_S + 100);
+	state_close(&s);
+	assert_true(open_again() >= 0);
+	assert_int_equal(records(), 0);
+}
+
+static void test_a_parts_file_that_is_a_link_is_refused(void **state)
+{
+	char name[sizeof s.name + sizeof PARTS];
+	int fd = 7;
+
+	(void)state;
+	find();
+	claim();
+	assert_int_equal(symlinkat("/etc/passwd", dir, parts_name(name, s.name)), 0);
+	assert_int_equal(state_parts(&s, false, true, &fd, error, sizeof error), -1);
+	assert_int_equal(fd, -1);
+	/* Of a NAME.part that is new, whatever is there goes. */
+	assert_int_equal(state_parts(&s, true, true, &fd, error, sizeof error), 0);
+	close(fd);
+	assert_int_equal(state_parts(&s, true, false, &fd, error, sizeof error), 0);
+	assert_int_equal(fd, -1);
 }
 
 static void test_a_directory_that_others_may_write_is_refused(void **state)
@@ -328,6 +483,60 @@ static void test_a_directory_that_others_may_write_is_refused(void **state)
 		assert_int_equal(open_again(), -1);
 		assert_non_null(strstr(error, "belongs to somebody else"));
 	}
+}
+
+/* As root also for a link of another user. */
+static void test_links_of_somebody_else_lead_to_no_directory(void **state)
+{
+	char path[160];
+	struct stat here, there;
+	int fd;
+
+	(void)state;
+	assert_int_equal(symlinkat("state", top, "link"), 0);
+	assert_int_equal(symlinkat(folder, top, "all"), 0);
+	assert_int_equal(symlinkat("loop", top, "loop"), 0);
+	snprintf(path, sizeof path, "%s/all/link/../link//new/deeper/", folder);
+	fd = state_directory(path, error, sizeof error);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &here), 0);
+	close(fd);
+	assert_int_equal(fstatat(dir, "new/deeper", &there, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(here.st_ino == there.st_ino && (there.st_mode & 0777) == 0700);
+	snprintf(path, sizeof path, "%s/loop/x", folder);
+	assert_int_equal(state_directory(path, error, sizeof error), -1);
+	assert_non_null(strstr(error, "too many of them"));
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(fchownat(top, "link", 12345, 12345, AT_SYMLINK_NOFOLLOW), 0);
+	snprintf(path, sizeof path, "%s/link", folder);
+	assert_int_equal(state_directory(path, error, sizeof error), -1);
+	assert_non_null(strstr(error, "a symbolic link of somebody else"));
+	snprintf(path, sizeof path, "%s/link/beyond", folder);
+	assert_int_equal(state_directory(path, error, sizeof error), -1);
+	assert_int_equal(fstatat(dir, "beyond", &there, AT_SYMLINK_NOFOLLOW), -1);
+}
+
+static void test_a_part_is_found_in_the_record_of_another_torrent(void **state)
+{
+	static const uint8_t another[20] = { 0xcd, 9 };
+	struct state t;
+	char torrent[41];
+
+	(void)state;
+	find();
+	claim();
+	assert_false(state_is_others(&s, part, torrent)); /* one's own */
+	state_close(&s);
+	assert_int_equal(state_find(&t, dir, another, top, error, sizeof error), 0);
+	assert_false(state_is_others(&t, other, torrent));
+	assert_true(state_is_others(&t, part, torrent));
+	assert_string_equal(torrent, "ab01020300000000000000000000000000000000");
+	find();
+	assert_int_equal(state_end(&s, 1, 1, true), 0);
+	state_close(&s);
+	assert_false(state_is_others(&t, part, torrent)); /* a finished one is NAME, and its name was free */
+	state_close(&t);
 }
 
 static void test_the_usual_directory_follows_the_environment(void **state)
@@ -381,8 +590,15 @@ int main(void)
 		T(test_a_record_of_another_torrent_or_version_counts_as_none),
 		T(test_what_is_no_record_gives_way),
 		T(test_a_record_that_another_bulkhead_holds_is_said),
-		T(test_only_records_of_finished_downloads_are_removed),
+		T(test_only_old_records_of_finished_downloads_are_removed),
+		T(test_the_record_of_the_pieces_is_plain_private_and_kept),
+		T(test_what_stands_in_place_of_the_record_of_the_pieces_gives_way),
+		T(test_a_download_goes_on_without_a_record_of_the_pieces),
+		T(test_parts_go_with_a_record_that_has_all_files),
+		T(test_a_parts_file_that_is_a_link_is_refused),
 		T(test_a_directory_that_others_may_write_is_refused),
+		T(test_links_of_somebody_else_lead_to_no_directory),
+		T(test_a_part_is_found_in_the_record_of_another_torrent),
 		T(test_the_usual_directory_follows_the_environment),
 	};
 

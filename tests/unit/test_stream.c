@@ -12,7 +12,21 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <fcntl.h>
+#include <stdbool.h>
+
+/* Nothing can be opened anew, as with the terminal of another user. */
+static bool foreign;
+static int foreign_open(const char *path, int flags, ...);
+#define open foreign_open
 #include "../../parent/stream.c"
+#undef open
+
+static int foreign_open(const char *path, int flags, ...)
+{
+	errno = EACCES;
+	return foreign ? -1 : open(path, flags);
+}
 
 #define RESULT SIZE_MAX
 
@@ -169,6 +183,29 @@ static void test_the_flags_of_the_inherited_descriptor_stay(void **state)
 	close(s.fd);
 }
 
+static void test_a_terminal_of_somebody_else_that_is_unread_is_not_waited_for(void **state)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), terminal, flags;
+	uint32_t i;
+
+	(void)state;
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+	assert_true(terminal >= 0);
+	flags = fcntl(terminal, F_GETFL);
+	foreign = true;
+	stream_open(&s, terminal);
+	foreign = false;
+	assert_true(s.shared && s.fd == terminal);
+	for (i = 0; i < 20000; i++)
+		put_line(i, 'r', RESULT);
+	assert_true(stream_waiting(&s) > 20000 * 50);
+	assert_int_equal(fcntl(terminal, F_GETFL), flags);
+	assert_true(read(master, got, 100) == 100 && got[0] == 'r' && strtoul(got + 1, NULL, 10) == 0);
+	close(terminal);
+	close(master);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +214,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_reader_that_goes_away_is_not_waited_for, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_whole_text_waits_for_its_reader, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_flags_of_the_inherited_descriptor_stay, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_terminal_of_somebody_else_that_is_unread_is_not_waited_for, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
