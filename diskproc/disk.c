@@ -103,6 +103,7 @@ static int on_shutdown(void *self, const void *message, int fd)
 	(void)fd;
 	d->stopping = true;
 	d->store.hold = true;
+	store_give_up(&d->store);
 	d->stop_at_ms = now_ms() + m->grace_ms;
 	atomic_store(&d->work.stop, true);
 	return 0;
@@ -145,6 +146,7 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	if (o->existing || o->read_only)
 		reader_init(&d->work);
 	store_init(&d->store, &d->m, o->wanted, d->options.budget_bytes, &d->work, d->pool, spill_fd);
+	d->store.stall.wanted = d->options.wait_space;
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
 	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
@@ -154,6 +156,8 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	d->work.record = record_fd < 0 ? NULL : &d->record;
 	d->work.recall = &d->recall;
 	d->work.doubtful = d->recall.doubtful;
+	report_init(&d->report, &d->m, o->report);
+	d->work.states = d->report.states;
 }
 
 void disk_release(struct disk *d)
@@ -163,6 +167,7 @@ void disk_release(struct disk *d)
 	if (d->slots.count)
 		slots_detach(&d->slots);
 	store_release(&d->store);
+	report_release(&d->report);
 	files_free(d->files);
 	recall_release(&d->recall);
 	record_release(&d->record);
@@ -216,11 +221,28 @@ static uint64_t missing_bytes(const struct disk *d)
 	return n;
 }
 
+/*
+ * Whether what is missing finds room.  What the files take beyond what is
+ * verified will be written over: bad pieces, and space that was reserved.
+ */
+static bool has_room(const struct disk *d)
+{
+	uint64_t missing = missing_bytes(d), space = files_space(d->files), taken, good;
+
+	/* Then this is found out by the attempt. */
+	if (missing <= space || d->store.stall.wanted || d->options.allocate == ALLOCATE_FULL)
+		return true;
+	taken = files_blocks(d->files);
+	good = layout_disk_bytes(&d->m, 0, d->m.h->total_length) - missing;
+	return taken > good && missing - min_u64(missing, taken - good) <= space;
+}
+
 /* Syncs what was written, and records what is verified by now: what comes during it is the next one's. */
 static void start_sync(struct disk *d)
 {
 	d->syncing = true;
 	d->sync.fault = (struct fault){ 0 };
+	d->sync.last = d->stage == STAGE_SYNC;
 	/* A check that was cut short has found less than there is: better than nothing, if it has found anything. */
 	d->sync.keep = d->work.record && d->recall.done && !d->spoilt && (d->looked || d->check.checked_bytes);
 	/* Of a download that goes on, pieces will be on disk that no record has. */
@@ -251,11 +273,16 @@ static void checked(struct disk *d)
 	d->progress_due = true;
 	d->progress_at_ms = 0;
 	d->sync_at_ms = now_ms() + SYNC_MS;
+	if (d->report.states) {
+		/* The files are looked at; then all is told, and SHUTDOWN follows. */
+		pool_add(d->pool, POOL_SLOW, &d->prepare.link);
+		return;
+	}
 	if (d->options.read_only && !all) {
 		storage_failed(d, &(struct fault){ .act = DISK_ACT_FOREIGN, .file = UINT32_MAX, .other = d->store.wanted_verified });
 		return;
 	}
-	if (!all && missing_bytes(d) > files_space(d->files)) {
+	if (!all && !has_room(d)) {
 		storage_failed(d, &(struct fault){ .act = DISK_ACT_SPACE, .error = ENOSPC, .file = UINT32_MAX });
 		return;
 	}
@@ -357,7 +384,13 @@ static void on_done(struct disk *d, struct job *j)
 			begin_recall(d);
 		break;
 	case JOB_PREPARE:
+		if (stall_takes(&d->store.stall, j, now_ms()))
+			break;
+		if (files_not_reserved(d->files))
+			log_line(LOG_WARN, TOPIC_DISK, "this file system cannot reserve space (%s): files take it as they are written",
+				 strerror(files_not_reserved(d->files)));
 		d->prepared = true;
+		d->report.due = d->report.states != NULL;
 		if (j->record_error)
 			record_failed(d, j->record_error);
 		if (j->fault.act)

@@ -2,7 +2,8 @@
  * disk.h - diskproc as a whole: its stages, its two conversations, its loop.
  *
  *	STAGE_CHECK     the record is asked what is there, and  disk_start()
- *	                what it does not answer for is hashed  begin_check()
+ *	                what it does not answer for is hashed; with
+ *	                DISK_OPTIONS.report it ends here       begin_check()
  *	STAGE_RUN       blocks are taken                       checked()
  *	STAGE_SYNC      all that is wanted is verified; everything is synced     run_next()
  *	STAGE_COMPLETE  DISK_COMPLETE was said                 sync_done()
@@ -17,6 +18,7 @@
 #include "check.h"
 #include "messages.h"
 #include "recall.h"
+#include "report.h"
 #include "upload.h"
 
 enum stage { STAGE_CHECK, STAGE_RUN, STAGE_SYNC, STAGE_COMPLETE, STAGE_FAILED };
@@ -40,6 +42,7 @@ struct disk {
 	struct store store;
 	struct upload upload;
 	struct check check;
+	struct report report;
 	struct record record;
 	struct recall recall;
 	uint64_t known_bytes;      /* of pieces that were not looked at, thanks to the record */

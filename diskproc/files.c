@@ -30,6 +30,7 @@ enum {
 	ENTRY_ABSENT = 4, /* was looked for and is not there */
 	ENTRY_DEVICE2 = 8, /* of the inode: it is on the other device */
 	ENTRY_SYNCING = 16, /* was dirty, and is being synced */
+	ENTRY_UNREADABLE = 32, /* report: reading it failed */
 };
 
 /*
@@ -66,7 +67,10 @@ struct files {
 	int parts;              /* owned; -1 */
 	struct place place;
 	int single;
-	bool existing, read_only;
+	bool existing, read_only, report;
+	bool cut; /* what is longer than it is to be is cut */
+	uint32_t allocate;
+	int not_reserved; /* errno of the file system that cannot */
 	struct fault broken; /* the single file is not what it must be */
 	pthread_mutex_t lock;
 	struct entry *entries;  /* one for each file, and one for the parts file */
@@ -78,13 +82,20 @@ struct files {
 	bool dirs_dirty; /* names were made, or left by an earlier run, and not synced */
 };
 
-/*
- * Whether what is longer than it is to be was found.  It is left alone: what is
- * behind its end belongs to no piece, so that nothing could say it is not missed.
- */
-static bool is_longer(const struct stat *st, uint64_t length, struct fault *fault)
+/* Whether a file that is so large is to be set to its length: with ALLOCATE_NONE it reaches that by being written. */
+static bool wants_size(const struct files *f, uint64_t size, uint64_t length)
 {
-	if ((uint64_t)st->st_size <= length)
+	return size > length || (size < length && f->allocate != ALLOCATE_NONE);
+}
+
+/*
+ * Whether what is longer than it is to be was found.  It is left alone, unless it
+ * is to be repaired: what is behind its end belongs to no piece, so that nothing
+ * could say it is not missed.
+ */
+static bool is_longer(const struct files *f, const struct stat *st, uint64_t length, struct fault *fault)
+{
+	if ((uint64_t)st->st_size <= length || f->cut)
 		return false;
 	*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = EFBIG };
 	return true;
@@ -100,9 +111,9 @@ static void accept_single(struct files *f)
 		f->broken.file = 0;
 		return;
 	}
-	if (!f->read_only && is_longer(&st, length, &f->broken))
+	if (!f->read_only && is_longer(f, &st, length, &f->broken))
 		return;
-	if (!f->read_only && (uint64_t)st.st_size != length && ftruncate(f->single, (off_t)length) < 0)
+	if (!f->read_only && wants_size(f, (uint64_t)st.st_size, length) && ftruncate(f->single, (off_t)length) < 0)
 		f->broken = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 	f->entries[0].state = ENTRY_KNOWN | ENTRY_DIRTY;
 }
@@ -120,6 +131,9 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 	f->single = o->single;
 	f->existing = o->existing || o->read_only;
 	f->read_only = o->read_only;
+	f->report = o->report;
+	f->cut = o->cut;
+	f->allocate = o->allocate;
 	f->newest = f->oldest = NONE;
 	f->dirs_dirty = o->existing && !o->read_only;
 	f->handle_count = min_u32(max_u32(o->max_open, o->threads + OTHER_HOLDERS), FILES_MAX_OPEN);
@@ -129,7 +143,7 @@ struct files *files_new(const struct metainfo *m, const struct files_options *o)
 		f->bucket_mask = 2 * f->bucket_mask + 1;
 	f->buckets = must_calloc((size_t)f->bucket_mask + 1, sizeof *f->buckets);
 	f->handles = must_calloc(f->handle_count, sizeof *f->handles);
-	if (place_init(&f->place, o->single >= 0 ? o->single : o->root) < 0)
+	if (place_init(&f->place, o->single >= 0 ? o->single : o->root, o->file_mode) < 0)
 		bug("fstat of the root: errno %d", errno);
 	if (o->also_device >= 0 && fd_stat(o->also_device, &st) == 0)
 		f->place.device2 = st.st_dev;
@@ -291,14 +305,14 @@ static int accept_file(struct files *f, uint32_t file, int fd, bool made, struct
 	if (!(e->state & ENTRY_KNOWN) && own_inode(f, file, &st, fault) < 0)
 		return -1;
 	size = (uint64_t)st.st_size;
-	if (e->state & ENTRY_KNOWN && size != length) {
+	if (e->state & ENTRY_KNOWN && wants_size(f, size, length)) {
 		/* Somebody else changed it while we worked. */
 		*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = ESTALE };
 		return -1;
 	}
-	if (is_longer(&st, length, fault))
+	if (is_longer(f, &st, length, fault))
 		return -1;
-	if (size != length && ftruncate(fd, (off_t)length) < 0) {
+	if (wants_size(f, size, length) && ftruncate(fd, (off_t)length) < 0) {
 		*fault = (struct fault){ .act = DISK_ACT_SIZE, .error = errno };
 		return -1;
 	}
@@ -482,6 +496,9 @@ int files_get(struct files *f, uint32_t file, enum files_want want, struct fault
 			e->slot = (uint16_t)(i + 1);
 		}
 	}
+	/* What is there instead is told by files_states(). */
+	if (fd < 0 && f->report)
+		fault->act = 0;
 	pthread_mutex_unlock(&f->lock);
 	return fd;
 }
@@ -519,7 +536,25 @@ void files_put(struct files *f, uint32_t file)
 		bug("file %u is not held", file);
 }
 
-int files_make_empty(struct files *f, struct fault *fault)
+/* The space of one file.  Mode 0: what is there stays, and nothing is written.  Where the file system cannot, it is as if it had not been asked. */
+static int reserve(struct files *f, uint32_t file, int fd, struct fault *fault)
+{
+	int r;
+
+	do
+		r = fallocate(fd, 0, 0, (off_t)metainfo_files(f->m)[file].length);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
+		return 0;
+	if (errno == EOPNOTSUPP || errno == ENOSYS) {
+		f->not_reserved = errno;
+		return 0;
+	}
+	*fault = (struct fault){ .act = DISK_ACT_SPACE, .error = errno, .file = file };
+	return -1;
+}
+
+int files_prepare(struct files *f, struct fault *fault)
 {
 	const struct metainfo_file *row = metainfo_files(f->m);
 	uint32_t i;
@@ -528,13 +563,25 @@ int files_make_empty(struct files *f, struct fault *fault)
 	if (fault->act)
 		return -1;
 	for (i = 0; i < f->m->h->file_count; i++) {
-		if (row[i].length || !layout_on_disk(&row[i]) || wanted_level(f->wanted, i) == WANTED_NOT)
+		bool full = row[i].length && f->allocate == ALLOCATE_FULL && !f->not_reserved;
+		int fd, r;
+
+		if (!layout_on_disk(&row[i]) || (row[i].length && !full) || wanted_level(f->wanted, i) == WANTED_NOT)
 			continue;
-		if (files_get(f, i, FILES_WRITE, fault) < 0)
+		fd = files_get(f, i, FILES_WRITE, fault);
+		if (fd < 0)
 			return -1;
+		r = full ? reserve(f, i, fd, fault) : 0;
 		files_put(f, i);
+		if (r < 0)
+			return -1;
 	}
 	return 0;
+}
+
+int files_not_reserved(const struct files *f)
+{
+	return f->not_reserved;
 }
 
 int files_audit(struct files *f, struct fault *fault)
@@ -551,8 +598,9 @@ int files_audit(struct files *f, struct fault *fault)
 		fd = files_get(f, i, FILES_READ, fault);
 		if (fd < 0 && fault->act)
 			return -1;
-		if (fd < 0 || fd_stat(fd, &st) < 0 || (uint64_t)st.st_size != row[i].length) {
-			*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = fd < 0 ? ENOENT : EINVAL, .file = i };
+		/* No name any more: somebody has removed it. */
+		if (fd < 0 || fd_stat(fd, &st) < 0 || (uint64_t)st.st_size != row[i].length || (!f->read_only && !st.st_nlink)) {
+			*fault = (struct fault){ .act = DISK_ACT_FOREIGN, .error = !f->read_only ? ESTALE : fd < 0 ? ENOENT : EINVAL, .file = i };
 			if (fd >= 0)
 				files_put(f, i);
 			return -1;
@@ -560,6 +608,51 @@ int files_audit(struct files *f, struct fault *fault)
 		files_put(f, i);
 	}
 	return 0;
+}
+
+bool files_tolerate(struct files *f, uint32_t file)
+{
+	if (!f->report)
+		return false;
+	pthread_mutex_lock(&f->lock);
+	f->entries[file].state |= ENTRY_UNREADABLE;
+	pthread_mutex_unlock(&f->lock);
+	return true;
+}
+
+/* As it is now, by the descriptor or by why there is none. */
+static enum file_state state_of(struct files *f, uint32_t file)
+{
+	uint64_t length = metainfo_files(f->m)[file].length;
+	struct fault fault = f->broken;
+	enum file_state state = FILE_THERE;
+	struct stat st;
+	int fd;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->single < 0)
+		fd = open_file(f, file, FILES_READ, &fault);
+	else
+		fd = fault.act ? -1 : f->single;
+	if (fd < 0)
+		state = !fault.act || fault.error == ENOENT ? FILE_MISSING : fault.act == DISK_ACT_FOREIGN ? FILE_FOREIGN : FILE_UNREADABLE;
+	else if (fd_stat(fd, &st) < 0 || f->entries[file].state & ENTRY_UNREADABLE)
+		state = FILE_UNREADABLE;
+	else if ((uint64_t)st.st_size != length)
+		state = (uint64_t)st.st_size < length ? FILE_SHORT : FILE_LONG;
+	if (fd >= 0 && f->single < 0)
+		close(fd);
+	pthread_mutex_unlock(&f->lock);
+	return state;
+}
+
+void files_states(struct files *f, uint8_t *states)
+{
+	const struct metainfo_file *row = metainfo_files(f->m);
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count; i++)
+		states[i] = (uint8_t)(layout_on_disk(&row[i]) ? state_of(f, i) : FILE_THERE);
 }
 
 static int sync_dirs(struct files *f, struct fault *fault)
@@ -705,4 +798,23 @@ uint64_t files_space(const struct files *f)
 	if (fstatfs(f->place.root, &s) < 0 || !s.f_blocks)
 		return UINT64_MAX;
 	return (uint64_t)s.f_bavail * (uint64_t)s.f_frsize;
+}
+
+uint64_t files_blocks(struct files *f)
+{
+	struct fault ignored;
+	uint64_t bytes = 0;
+	struct stat st;
+	uint32_t i;
+
+	for (i = 0; i < f->m->h->file_count; i++) {
+		int fd = layout_on_disk(&metainfo_files(f->m)[i]) ? files_get(f, i, FILES_READ, &ignored) : -1;
+
+		if (fd < 0)
+			continue;
+		if (fd_stat(fd, &st) == 0)
+			bytes += (uint64_t)st.st_blocks * 512;
+		files_put(f, i);
+	}
+	return bytes;
 }

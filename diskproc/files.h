@@ -3,7 +3,8 @@
  *
  * Called by the workers, many at a time, and by the loop; one lock over the
  * table.  A file is
- * made (exclusively) by the first write, with its exact length and holes.  What
+ * made (exclusively) by the first write, with its exact length and holes, unless
+ * it is to grow or to have its space (enum disk_allocate).  What
  * was there before is accepted only when it was said that it may be, is a
  * regular file on our device and has one name.  Nothing here writes a byte of
  * payload.
@@ -28,6 +29,10 @@ struct files_options {
 	int single;       /* the one file, or -1; owned by files from now on */
 	bool existing;    /* files may be there from an earlier run */
 	bool read_only;
+	bool report;      /* with read_only: what cannot be had counts as not there, and files_states() tells */
+	bool cut;         /* files that are longer than they are to be are cut; otherwise they are foreign */
+	uint32_t allocate; /* enum disk_allocate; 0: sparse */
+	uint32_t file_mode; /* of what is made; 0: the usual one */
 	uint32_t max_open;
 	uint32_t threads; /* workers of the fast lane */
 	int also_device;  /* a descriptor whose device files may be on too, or -1 */
@@ -68,10 +73,17 @@ void files_put(struct files *f, uint32_t file);
 
 /* What the parts file has of wanted files that are not there is copied into them.  Before the first check; slow lane. */
 int files_merge_parts(struct files *f, struct fault *fault) MUST_CHECK;
-/* Makes the empty files that are wanted, and the directories above them.  Slow lane. */
-int files_make_empty(struct files *f, struct fault *fault) MUST_CHECK;
-/* Read-only: whether each wanted file is there with its exact length.  Slow lane. */
+/* Makes the empty files that are wanted, and the directories above them; with ALLOCATE_FULL all that are wanted, with their space.  Slow lane. */
+int files_prepare(struct files *f, struct fault *fault) MUST_CHECK;
+/* Whether each wanted file is there with its exact length; otherwise DISK_ACT_FOREIGN, with ESTALE for one that was written here.  Slow lane. */
 int files_audit(struct files *f, struct fault *fault) MUST_CHECK;
+/*
+ * With `report`: reading a file failed.  True: it counts as not there from now
+ * on, and files_states() tells; false: it is a fault.
+ */
+bool files_tolerate(struct files *f, uint32_t file) MUST_CHECK;
+/* With `report`, after all was read: the enum file_state of each file.  Slow lane. */
+void files_states(struct files *f, uint8_t *states);
 /*
  * Syncs each file written since the last sync, and directories when files were
  * made; then, unless `seen` is NULL, puts into its row of `seen` what each of
@@ -85,6 +97,12 @@ int files_sync(struct files *f, struct record_file *seen, struct fault *fault) M
  * was.  synced: then all of it is, and needs no other sync.  Slow lane.
  */
 bool files_are_as(struct files *f, uint32_t file, const struct record_file *was, bool synced);
+
+/* After files_prepare(): 0, or the errno with which the file system would not reserve space. */
+int files_not_reserved(const struct files *f);
+
+/* Bytes that the files take on the file system by now.  Opens each: for the loop only where all depends on it. */
+uint64_t files_blocks(struct files *f);
 
 /* Bytes free for us on the file system; UINT64_MAX when it does not say. */
 uint64_t files_space(const struct files *f);

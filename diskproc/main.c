@@ -12,6 +12,7 @@
 #include "compartment.h"
 #include "disk.h"
 #include "metainfo.h"
+#include "policy.h"
 
 NORETURN static void refuse(struct compartment *c, const char *what, const char *why)
 {
@@ -40,6 +41,10 @@ static struct files_options options_of(struct compartment *c, const struct wante
 		.single = c->fds[SETUP_FILE] >= 0 ? compartment_take(c, SETUP_FILE) : -1,
 		.existing = c->disk.check_existing,
 		.read_only = c->disk.read_only,
+		.report = c->disk.report && c->disk.read_only,
+		.cut = c->disk.cut,
+		.allocate = c->disk.allocate,
+		.file_mode = c->disk.file_mode,
 		.max_open = c->disk.max_open_files,
 		.threads = max_u32(1, min_u32(c->disk.threads, POOL_MAX_THREADS)),
 		.also_device = c->fds[SETUP_SPILL],
@@ -81,6 +86,7 @@ int main(void)
 	record = c.fds[SETUP_RECORD] < 0 ? -1 : compartment_take(&c, SETUP_RECORD);
 	/* libcrypto reads its configuration by name: while there are names. */
 	disk_init(&d, &c.control, &c.disk);
+	policy_set_mode(c.disk.file_mode);
 	compartment_landlock(&c, o.root);
 	disk_make_threads(&d);
 	compartment_lock(&c);

@@ -10,7 +10,7 @@
 #define NAME_BYTES 256u /* a component of at most 255 bytes */
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
-int place_init(struct place *p, int root)
+int place_init(struct place *p, int root, mode_t mode)
 {
 	struct stat st;
 
@@ -18,6 +18,8 @@ int place_init(struct place *p, int root)
 		return -1;
 	p->root = root;
 	p->device = p->device2 = st.st_dev;
+	p->file_mode = mode ? mode & FILE_MODES : FILE_MODE;
+	p->dir_mode = dir_mode(p->file_mode);
 	return 0;
 }
 
@@ -54,7 +56,7 @@ static int step(const struct place *p, int dir, const char *name, bool make, str
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT && make) {
-		if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
+		if (mkdirat(dir, name, p->dir_mode) < 0 && errno != EEXIST)
 			return fault_set(fault, DISK_ACT_MKDIR, errno);
 		fd = openat(dir, name, DIR_FLAGS);
 	}
@@ -86,7 +88,7 @@ int place_open(const struct place *p, const char *path, enum place_how how, stru
 	flags |= how == PLACE_READ ? O_RDONLY : O_RDWR;
 	if (how == PLACE_CREATE)
 		flags |= O_CREAT | O_EXCL;
-	fd = openat(dir, name, flags, how == PLACE_CREATE ? 0644 : 0);
+	fd = openat(dir, name, flags, how == PLACE_CREATE ? p->file_mode : 0);
 	if (fd < 0)
 		fault_set(fault, DISK_ACT_OPEN, errno);
 	if (dir != p->root)

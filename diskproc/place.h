@@ -31,10 +31,12 @@ struct place {
 	int root;      /* owned by the caller */
 	dev_t device;  /* that the directories are on */
 	dev_t device2; /* another that files may say they are on (overlayfs numbers files anew); or the same */
+	mode_t file_mode, dir_mode; /* of what is made, less the umask: without execute and set-id bits for files */
 };
 
-/* Fills device from the root.  0, or -1 with errno. */
-int place_init(struct place *p, int root) MUST_CHECK;
+
+/* Fills device from the root.  mode: of files; 0 is FILE_MODE.  Whoever may read a file may search the directories.  0, or -1 with errno. */
+int place_init(struct place *p, int root, mode_t mode) MUST_CHECK;
 
 /*
  * Opens the file at `path` (safe components joined by '/').  Returns the

@@ -57,8 +57,13 @@ static enum part read_span(struct work *w, const struct span *s, uint8_t *out, s
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			*fault = files_fault(w->files, DISK_ACT_READ, errno, s->file);
-			result = PART_FAULT;
+			int error = errno;
+
+			result = PART_MISSING;
+			if (!files_tolerate(w->files, s->file)) {
+				*fault = files_fault(w->files, DISK_ACT_READ, error, s->file);
+				result = PART_FAULT;
+			}
 			break;
 		}
 		if (n == 0) { /* the file is shorter than it should be */

@@ -236,6 +236,7 @@ static struct job *begin_job(struct store *s, struct piece *p, enum job_kind kin
 	j->blocks = p->moving;
 	j->fault = (struct fault){ 0 };
 	j->others = NULL;
+	j->stalled = false;
 	p->busy = true;
 	s->busy_count++;
 	return j;
@@ -276,9 +277,18 @@ void store_tick(struct store *s, uint64_t now_ms)
 {
 	/* When nothing more can come they wait for nobody. */
 	bool last = s->hold || s->wanted_verified + s->busy_count >= s->wanted_pieces;
+	struct job *j, *others;
 
 	if (gather_tick(&s->gather, now_ms) || last)
 		submit_gathered(s);
+	for (j = stall_due(&s->stall, now_ms); j; j = others) {
+		others = j->others;
+		j->others = NULL;
+		if (j->kind == JOB_PREPARE)
+			pool_add(s->pool, POOL_SLOW, &j->link);
+		else
+			submit(s, j, j->bytes);
+	}
 }
 
 /* 0: started, or nothing to do and answered; -1: too many wait on disk. */
@@ -443,11 +453,13 @@ static void piece_on_done(struct store *s, struct piece *p)
 	struct job *j = &p->job;
 	uint32_t i;
 
+	if (stall_takes(&s->stall, j, now_ms()))
+		return;
 	p->busy = false;
 	s->busy_count--;
 	if (j->fault.act && !s->fault.act)
 		s->fault = j->fault;
-	if (j->kind == JOB_VERIFY) {
+	if (j->kind == JOB_VERIFY || j->kind == JOB_WRITE) {
 		if (j->good)
 			piece_verified(s, p);
 		else
@@ -496,4 +508,22 @@ void store_forget(struct store *s)
 		}
 	}
 	blame_clear(&s->blame);
+}
+
+void store_give_up(struct store *s)
+{
+	struct job *j, *others;
+
+	for (j = stall_end(&s->stall); j; j = others) {
+		struct piece *p = (struct piece *)j;
+
+		others = j->others;
+		if (j->kind == JOB_PREPARE)
+			continue;
+		p->busy = false;
+		s->busy_count--;
+		free(j->sums);
+		j->sums = NULL;
+		piece_close(s, p);
+	}
 }

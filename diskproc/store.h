@@ -21,6 +21,7 @@
 #include "gather.h"
 #include "slots.h"
 #include "spill.h"
+#include "stall.h"
 #include "work.h"
 
 /* Pieces above this are hashed while they grow, in steps of at least PREFIX_STEP. */
@@ -38,6 +39,7 @@ struct store {
 	struct buffers buffers;
 	struct spill spill;
 	struct gather gather;
+	struct stall stall;        /* pieces of which something could not be written; and disk.c's PREPARE */
 	struct blame blame;
 	const struct wanted *wanted; /* checked; borrowed */
 	uint32_t wanted_pieces;
@@ -93,7 +95,13 @@ void store_on_done(struct store *s, struct job *j);
 /* Sends off the pieces that waited for others, when it is time.  Call in each turn. */
 void store_tick(struct store *s, uint64_t now_ms);
 /* When store_tick() is due; UINT64_MAX: nothing waits. */
-static inline uint64_t store_due_ms(const struct store *s) { return s->gather.due_ms ? s->gather.due_ms : UINT64_MAX; }
+static inline uint64_t store_due_ms(const struct store *s)
+{
+	return min_u64(s->gather.due_ms ? s->gather.due_ms : UINT64_MAX, s->stall.first ? s->stall.due_ms : UINT64_MAX);
+}
+
+/* Nothing waits for space any more: those pieces are dropped.  At the end. */
+void store_give_up(struct store *s);
 
 /* Drops what is open; busy pieces are dropped when they come back (a verified one still counts). */
 void store_forget(struct store *s);

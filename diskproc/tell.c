@@ -41,6 +41,8 @@ void tell_netproc(struct disk *d)
 
 static uint32_t phase_of(const struct disk *d)
 {
+	if (d->stage == STAGE_RUN && d->store.stall.count)
+		return DISK_WAITING;
 	switch (d->stage) {
 	case STAGE_CHECK:
 		return DISK_CHECKING;
@@ -76,6 +78,7 @@ void tell_parent(struct disk *d, uint64_t now)
 			d->progress_due = channel_push(d->control, MSG_DISK_PROGRESS, &progress) < 0;
 		d->progress_at_ms = now + PROGRESS_MS;
 	}
+	report_tell(&d->report, &d->m, d->store.have, d->control);
 	if (d->complete_due)
 		d->complete_due = channel_push(d->control, MSG_DISK_COMPLETE, &complete) < 0;
 }

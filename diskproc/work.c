@@ -154,7 +154,11 @@ static void move_spill(struct work *w, struct job *j)
 static void prepare(struct work *w, struct job *j)
 {
 	j->record_error = 0;
-	(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_make_empty(w->files, &j->fault));
+	if (w->states) {
+		files_states(w->files, w->states);
+		return;
+	}
+	(void)!(w->read_only ? files_audit(w->files, &j->fault) : files_prepare(w->files, &j->fault));
 	if (w->record && !w->read_only && record_make_room(w->record) < 0)
 		j->record_error = errno;
 }
@@ -165,7 +169,7 @@ static void sync_all(struct work *w, struct job *j)
 	struct record *r = j->keep ? w->record : NULL;
 
 	j->record_error = 0;
-	if (files_sync(w->files, r ? record_files(r) : NULL, &j->fault) == 0) {
+	if (files_sync(w->files, r ? record_files(r) : NULL, &j->fault) == 0 && (!j->last || files_audit(w->files, &j->fault) == 0)) {
 		if (r && record_store(r, j->clean ? RECORD_CLEAN : 0) < 0)
 			j->record_error = errno;
 	} else if (w->read_only) {
@@ -186,7 +190,11 @@ void work_run(void *self, uint32_t worker, struct pool_job *list)
 
 		switch (j->kind) {
 		case JOB_VERIFY:
-			count += verify(w, j, verified + count);
+		case JOB_WRITE:
+			if (j->kind == JOB_WRITE)
+				verified[count++] = j;
+			else
+				count += verify(w, j, verified + count);
 			if (count > POOL_BATCH_JOBS) { /* no room for another group */
 				writer_write(w, verified, count);
 				count = 0;

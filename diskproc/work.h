@@ -23,9 +23,10 @@ enum job_kind {
 	JOB_LOAD,    /* read them back */
 	JOB_CHECK,   /* read pieces from the files and compare */
 	JOB_MERGE,   /* what the parts file has of wanted files goes there */
-	JOB_PREPARE, /* make empty files, and the record's room; read-only: check the sizes of all */
+	JOB_PREPARE, /* make what has to be there before it is written, and the record's room; read-only: check the sizes of all, or tell how they stand */
 	JOB_SYNC,    /* all that was written; then the record */
 	JOB_RECALL,  /* what the record answers for */
+	JOB_WRITE,   /* VERIFY again, when only the writing of a good piece has failed */
 	JOB_READ,    /* read a part of a verified piece from the files */
 };
 
@@ -49,6 +50,8 @@ struct job {
 	bool want_sums;
 	bool keep;            /* SYNC: the record, whose bitfield the loop filled in, is to be written */
 	bool clean;           /* SYNC: as RECORD_CLEAN */
+	bool last;            /* SYNC: all was written; whether it is there still is looked at, too */
+	bool stalled;         /* stall.h: it waits, or is tried again */
 	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order of the payload. */
 	struct job *others;
 	/* The answer. */
@@ -70,6 +73,7 @@ struct work {
 	struct record *record;    /* NULL: none is kept */
 	struct recall *recall;
 	const uint8_t *doubtful;  /* CHECK: bitfield of the pieces to look at */
+	uint8_t *states; /* PREPARE fills it with the enum file_state of each file; NULL: as below.  Borrowed */
 	uint8_t sum_key[16];
 	EVP_MD *sha1;
 	bool lanes; /* sha1_lanes() works here */

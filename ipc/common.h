@@ -91,4 +91,9 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 #define alloca(x) BANNED(alloca)
 #endif
 
+/* Modes of downloads, less the umask: the usual one of files; no bits but these, whatever is wanted; and of their directories. */
+#define FILE_MODE 0644u
+#define FILE_MODES 0666u
+static inline uint32_t dir_mode(uint32_t file_mode) { return file_mode | (file_mode & 0444) >> 2; }
+
 #endif

@@ -124,6 +124,17 @@ struct msg_disk_options {
 	uint32_t check_existing; /* enum check_existing: what was there before (NAME.part, or a finished NAME) */
 	uint32_t read_only;      /* 1: nothing is written: verify what is there and report */
 	uint32_t max_open_files; /* descriptors that diskproc may hold for files */
+	uint32_t report;         /* 1, with read_only: what is wrong is no error; CHECKED_BITS and FILE_STATES tell all of it */
+	uint32_t allocate;       /* enum disk_allocate */
+	uint32_t file_mode;      /* of files that are made, less the umask; directories can be searched by whoever may read */
+	uint32_t wait_space;     /* 1: where there is no room it waits, and tries again */
+	uint32_t cut;            /* 1: files that are longer than they are to be are cut; 0: they are foreign */
+	uint32_t spare;
+};
+enum disk_allocate {
+	ALLOCATE_SPARSE = 1, /* a file has its length from the first byte on, and takes space as it is written */
+	ALLOCATE_NONE = 2,   /* it grows as it is written */
+	ALLOCATE_FULL = 3,   /* all files have their space from the beginning */
 };
 
 enum check_existing {
@@ -280,7 +291,7 @@ struct msg_disk_progress { /* at most 10 a second */
 	uint32_t spare;
 	uint64_t known_bytes;     /* of pieces that needed no check, since the record answers for them: there or missing */
 };
-enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4 };
+enum disk_phase { DISK_CHECKING = 1, DISK_DOWNLOADING = 2, DISK_SYNCING = 3, DISK_COMPLETE = 4, DISK_WAITING = 5 }; /* waiting: for space */
 struct msg_disk_complete { /* every wanted piece verified, everything synced */
 	uint64_t verified_bytes; /* as in DISK_PROGRESS */
 };
@@ -303,6 +314,27 @@ enum disk_act {
 	DISK_ACT_PARTS, /* the parts file */
 	DISK_ACT_SAME, /* two files of the torrent are one on this file system, which folds their names */
 	DISK_ACTS
+};
+
+/* Both after the check, when DISK_OPTIONS.report asks for it; each in order, and complete when the last piece and file are told. */
+struct msg_checked_bits { /* which pieces are good */
+	uint32_t first_piece; /* a multiple of 8 */
+	uint32_t pieces;      /* 1..16384 */
+	uint8_t bits[2048];
+};
+struct msg_file_states {
+	uint32_t first_file;
+	uint32_t files;       /* 1..2048 */
+	uint8_t state[2048];  /* enum file_state */
+};
+enum file_state {
+	FILE_THERE,      /* with its length; also of what is no file on disk (padding) */
+	FILE_MISSING,
+	FILE_SHORT,
+	FILE_LONG,
+	FILE_FOREIGN,    /* something else is there under its name: a directory, a link, a device */
+	FILE_UNREADABLE, /* it cannot be opened, or not read to its end */
+	FILE_STATES
 };
 
 /* ---- parent -> netproc ---- */
@@ -430,6 +462,22 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	uint64_t caps;       /* effective | permitted | inheritable | ambient */
 };
 
+/* ---- parent <-> hook, which starts the program of --on-complete ---- */
+struct msg_hook_name { /* p->h, before HOOK_SEAL; once for each download */
+	uint32_t index;     /* of the SOURCE */
+	uint32_t length;    /* of name: 1 to 255 */
+	uint64_t bytes;     /* of the torrent */
+	uint8_t info_hash[20];
+	uint8_t spare[4];
+	uint8_t name[256];  /* a safe component, NUL-padded */
+};
+struct msg_hook_seal { uint32_t spare; }; /* p->h: the parent's walls go up, no more names */
+struct msg_hook_run { uint32_t index; };  /* p->h: it is complete; once for each */
+struct msg_hook_done {                    /* h->p: the program has ended */
+	uint32_t index;
+	int32_t status; /* of its exit; 256 and the number of the signal that ended it; -1: it could not be started */
+};
+
 /*
  * The list.  X(NAME, struct, batch, fd): batch is the largest count in a packet,
  * fd 1 when each packet carries exactly one descriptor (then batch is 1).
@@ -495,7 +543,13 @@ struct msg_process_status {                    /* of /proc/PID/status */
 	X(ACCUSE, accuse, 1, 0)                                \
 	X(CREATE_OPTIONS, create_options, 1, 0)                \
 	X(CREATE_PROGRESS, create_progress, 1, 0)              \
-	X(CREATED, created, 1, 0)
+	X(CREATED, created, 1, 0)                              \
+	X(CHECKED_BITS, checked_bits, 1, 0)                    \
+	X(FILE_STATES, file_states, 1, 0)                      \
+	X(HOOK_NAME, hook_name, 1, 0)                          \
+	X(HOOK_SEAL, hook_seal, 1, 0)                          \
+	X(HOOK_RUN, hook_run, 1, 0)                            \
+	X(HOOK_DONE, hook_done, 1, 0)
 
 enum message_type {
 	MSG_NONE = 0,

@@ -47,6 +47,8 @@
 #define WITHIN(n, bits) { n, SCMP_CMP_MASKED_EQ, ~(uint64_t)(bits), 0 }
 /* Argument n has all of `must` and nothing outside must | bits. */
 #define WITH(n, must, bits) { n, SCMP_CMP_MASKED_EQ, ~(uint64_t)(bits), (uint64_t)(must) }
+/* Argument n is a mode within that of what is made (POLICY_FILE_MODE, POLICY_DIR_MODE). */
+#define MODE(n, of) { n, SCMP_CMP_MASKED_EQ, of, 0 }
 /* Argument n is a descriptor, and so not AT_FDCWD in any width. */
 #define FD(n) WITHIN(n, 0x7fffffff)
 
@@ -131,6 +133,7 @@ const struct policy_row policy_rows[] = {
 	ALLOW(PARENT, pwrite64, "the totals, in place, into the record of the download"),
 	ALLOW(DISKPROC, pwritev, "pieces"),
 	ALLOW(DISKPROC, ftruncate, "a file has its length before its first byte; parts that nobody needs go"),
+	ALLOW(DISKPROC, fallocate, "--allocate full: space for what is still to be written; mode 0 changes no byte that is there", IS(1, 0)),
 	ALLOW(DISKPROC | PARENT, fsync, "a piece is recorded only after it; the output directory, the record"),
 	ALLOW(DISKPROC, fdatasync, "a piece is recorded only after it; the record"),
 	ALLOW(DISKPROC, syncfs, "many files are synced at once: each by itself is a commit of the journal"),
@@ -138,11 +141,11 @@ const struct policy_row policy_rows[] = {
 	ALLOW(RESOLVER, lseek, "libc's streams"),
 	ALLOW(DISKPROC, lseek, "holes of what is there are not read", IS(2, SEEK_DATA)),
 	ALLOW(DISKPROC, openat, "below the root, one component at a time, no symlink, no truncation, never executable", FD(0),
-	      WITH(2, O_NOFOLLOW, DISK_OPEN_BITS), WITHIN(3, 0644)),
+	      WITH(2, O_NOFOLLOW, DISK_OPEN_BITS), MODE(3, POLICY_FILE_MODE)),
 	ALLOW(CREATE, openat, "below the root, one component at a time, no symlink, to read", FD(0),
 	      WITH(2, O_NOFOLLOW, READ_OPEN_BITS & ~O_NOFOLLOW), IS(3, 0)),
 	ALLOW(CREATE, getdents64, "names in a directory"),
-	ALLOW(DISKPROC, mkdirat, "below the root", FD(0), WITHIN(2, 0755)),
+	ALLOW(DISKPROC, mkdirat, "below the root", FD(0), MODE(2, POLICY_DIR_MODE)),
 	ALLOW(NETPROC | DISKPROC | PARENT, fcntl, "slots and forms are checked before they are mapped", IS(1, F_GET_SEALS)),
 
 	/* ---- netproc: names no address to the kernel ---- */
@@ -277,6 +280,13 @@ static scmp_filter_ctx new_filter(uint32_t otherwise)
 	return f;
 }
 
+static uint32_t file_mode = FILE_MODE;
+
+void policy_set_mode(uint32_t mode)
+{
+	file_mode = mode ? mode & FILE_MODES : FILE_MODE;
+}
+
 static int add_row(scmp_filter_ctx f, const struct policy_row *row)
 {
 	struct scmp_arg_cmp arg[POLICY_ARGS];
@@ -286,6 +296,10 @@ static int add_row(scmp_filter_ctx f, const struct policy_row *row)
 		arg[n] = row->arg[n];
 		if (arg[n].datum_a == POLICY_SELF && arg[n].op == SCMP_CMP_EQ)
 			arg[n].datum_a = (uint64_t)getpid();
+		if (arg[n].datum_a == POLICY_FILE_MODE)
+			arg[n].datum_a = ~(uint64_t)file_mode;
+		if (arg[n].datum_a == POLICY_DIR_MODE)
+			arg[n].datum_a = ~(uint64_t)dir_mode(file_mode);
 		n++;
 	}
 	return seccomp_rule_add_array(f, row->error ? SCMP_ACT_ERRNO((unsigned)row->error) : SCMP_ACT_ALLOW, row->call, n, arg);

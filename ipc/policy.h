@@ -15,6 +15,10 @@
 /* Stands for the process's own id, which is known only when the filter is made. */
 #define POLICY_SELF 0xfedcba9876543210ull
 
+/* Stand for the masks of what is not in the modes of files and of directories: policy_set_mode(). */
+#define POLICY_FILE_MODE 0xfedcba9876543211ull
+#define POLICY_DIR_MODE 0xfedcba9876543212ull
+
 /*
  * One permission: these roles may make this call when every listed argument
  * compares.  Several rows of one call are alternatives.  error 0 permits; any
@@ -49,6 +53,9 @@ const char *policy_call_name(int call);
 
 /* Whether the call is in the attack set. */
 bool policy_is_attack(int call);
+
+/* Before the allow-list of diskproc is made: the mode that --mode names, for files; 0: the usual one (FILE_MODE). */
+void policy_set_mode(uint32_t mode);
 
 /*
  * Makes the allow-list of a role, not yet loaded.  `named`: the attack set is

@@ -44,7 +44,10 @@ static void restart(struct download *d, struct child *c)
 		peer_table_clear(&d->peers);
 	}
 	if (c->role == ROLE_DISKPROC) {
-		d->out.existed = true;
+		if (d->checking.active)
+			checking_begin(d);
+		else
+			d->out.existed = true;
 		d->told_checked = false;
 		download_close_fd(&d->upload_slots);
 	}
@@ -77,7 +80,9 @@ static void gone(struct download *d, struct child *c)
 	switch (d->state) {
 	case DOWNLOAD_RUNNING:
 	case DOWNLOAD_SEEDING:
-		if (c->role == ROLE_DISKPROC && d->out.finished && !d->seeds)
+		if (c->role == ROLE_DISKPROC && d->checking.repairs)
+			checking_repair(d);
+		else if (c->role == ROLE_DISKPROC && !d->checking.active && d->out.finished && !d->seeds)
 			download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify; it is left alone", d->out.name);
 		else if (c->was_running || !c->wall_missing)
 			restart(d, c);

@@ -66,6 +66,7 @@ void download_close(struct download *d)
 	select_close(&d->selection);
 	peer_table_close(&d->peers);
 	creating_close(&d->creating);
+	checking_close(&d->checking);
 	download_close_fd(&d->input);
 	download_close_fd(&d->form);
 	download_close_fd(&d->text);
@@ -164,6 +165,7 @@ void download_complete(struct download *d)
 		text_init(&t, took, sizeof took);
 		text_add_duration(&t, (d->x->now_ms - d->started_ms) / SECOND_MS);
 		screen_note("%s: complete after %s", d->name, took);
+		hook_run(&d->x->hook, d->index);
 	}
 	json_begin("complete", d->index);
 	json_word("directory", d->x->o->dir);
@@ -333,7 +335,7 @@ uint64_t download_timers(struct download *d)
 	uint64_t now = d->x->now_ms, next = UINT64_MAX, idle_ms = (uint64_t)d->x->o->timeout_s * SECOND_MS;
 	size_t i;
 
-	if (d->state == DOWNLOAD_RUNNING && idle_ms) {
+	if (d->state == DOWNLOAD_RUNNING && idle_ms && d->disk.phase != DISK_WAITING) {
 		if (now - d->moved_ms >= idle_ms)
 			download_fail(d, STATUS_NO_PROGRESS, "nothing has arrived for %u seconds", d->x->o->timeout_s);
 		else
@@ -385,7 +387,7 @@ bool download_row(const struct download *d, struct screen_row *row)
 	*row = (struct screen_row){
 		.name = metainfo_str(&d->m, d->m.h->name),
 		.name_length = d->m.h->name.length,
-		.checking = d->disk.phase == DISK_CHECKING,
+		.checking = d->disk.phase == DISK_CHECKING || d->checking.active,
 		.syncing = d->disk.phase == DISK_SYNCING,
 		.seeding = d->state == DOWNLOAD_SEEDING,
 		.detail = d->x->o->verbose > 0,

@@ -16,8 +16,10 @@
 #ifndef PARENT_DOWNLOAD_H
 #define PARENT_DOWNLOAD_H
 
+#include "checking.h"
 #include "child.h"
 #include "creating.h"
+#include "hook.h"
 #include "options.h"
 #include "output.h"
 #include "peer_table.h"
@@ -55,6 +57,7 @@ struct edge {
 struct context {
 	const struct options *o;
 	struct launcher launcher;
+	struct hook hook; /* with --on-complete */
 	int dir;        /* the output directory; -1 for show */
 	int states;     /* the state directory, until the walls are up; -1 */
 	int ca;         /* certificate authorities; -1 */
@@ -81,6 +84,7 @@ struct download {
 	uint32_t ids[ROLE_COUNT]; /* as root: uid and gid of each role */
 	uint32_t disk_gid;  /* as root: diskproc's group, when it is not the id; 0: it is */
 	int mount;          /* as root: the directory with its owner mapped; owned; -1 */
+	struct checking checking; /* of the command check, until it repairs */
 	struct creating creating; /* of the command create, which has no other compartment */
 	struct child child[ROLE_COUNT];
 	struct edge edge[EDGES];

@@ -136,6 +136,12 @@ bool feed_has_edge(const struct download *d, enum role a, enum role b, uint32_t 
 	return false;
 }
 
+/* Whoever checks and reports asks it only when that is wanted, and never writes it. */
+static bool uses_record(const struct download *d)
+{
+	return !d->checking.active || d->x->o->quick;
+}
+
 /* What a role needs before its set-up can end. */
 static uint32_t needs(const struct download *d, enum role role)
 {
@@ -149,8 +155,10 @@ static uint32_t needs(const struct download *d, enum role role)
 	case ROLE_NETPROC:
 		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0) | wanted;
 	case ROLE_DISKPROC:
-		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0) |
-		    (d->out.state.have >= 0 ? BIT(SETUP_RECORD) : 0) | (d->out.parts >= 0 ? BIT(SETUP_PARTS) : 0) | wanted;
+		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.state.have >= 0 && uses_record(d) ? BIT(SETUP_RECORD) : 0) | wanted;
+		/* Who only reads needs none of them. */
+		if (!d->checking.active)
+			n |= (d->out.spill >= 0 ? BIT(SETUP_SPILL) : 0) | (d->out.parts >= 0 ? BIT(SETUP_PARTS) : 0);
 		return n | (d->disk_only ? 0 : BIT(SETUP_DISK) | BIT(SETUP_SLOTS));
 	default:
 		return 0;
@@ -242,7 +250,9 @@ static uint32_t what_to_check(const struct download *d)
 {
 	if (!d->out.existed && !d->out.finished)
 		return CHECK_NOTHING;
-	return d->x->o->check && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL;
+	if (d->checking.active)
+		return d->x->o->quick ? CHECK_DOUBTFUL : CHECK_ALL;
+	return (d->x->o->check || d->x->o->repair) && !d->was_checked ? CHECK_ALL : CHECK_DOUBTFUL;
 }
 
 static void send_disk_options(struct download *d, struct child *c)
@@ -252,8 +262,13 @@ static void send_disk_options(struct download *d, struct child *c)
 		.budget_bytes = max_u64(o->memory_bytes / max_u32(1, o->source_count), 4ull * d->m.h->piece_length),
 		.threads = o->threads,
 		.check_existing = what_to_check(d),
-		.read_only = d->out.finished,
+		.read_only = d->out.finished || d->checking.active,
 		.max_open_files = DISK_OPEN_FILES,
+		.report = d->checking.active,
+		.allocate = o->allocate,
+		.file_mode = o->mode,
+		.wait_space = o->wait_space,
+		.cut = o->repair,
 	};
 
 	child_send(c, MSG_DISK_OPTIONS, &m);

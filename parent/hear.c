@@ -112,6 +112,19 @@ static int on_tracker_event(void *self, const void *message, int fd)
 	return 0;
 }
 
+/* It waits for space, or has found some: time without is nobody's fault. */
+static void tell_waiting(struct download *d, bool waits)
+{
+	d->moved_ms = d->x->now_ms;
+	if (waits)
+		screen_warn("%s: waiting for space in '%s'", d->name, output_name(&d->out));
+	else
+		screen_note("%s: there is space again", d->name);
+	json_begin("space", d->index);
+	json_bool("waiting", waits);
+	json_end();
+}
+
 /* How far the record went, and what had to be read.  Once for each diskproc. */
 static void tell_checked(struct download *d)
 {
@@ -149,17 +162,19 @@ static int on_disk_progress(void *self, const void *message, int fd)
 	const char *nowhere;
 
 	(void)fd;
-	if (m->phase < DISK_CHECKING || m->phase > DISK_COMPLETE || m->verified_bytes > d->selection.sum.bytes ||
+	if (m->phase < DISK_CHECKING || m->phase > DISK_WAITING || m->verified_bytes > d->selection.sum.bytes ||
 	    m->known_bytes > d->m.h->total_length || m->verified_pieces > d->selection.sum.pieces)
 		return -1;
 	if (m->verified_bytes > d->disk.verified_bytes || m->checked_bytes > d->disk.checked_bytes)
 		d->moved_ms = d->x->now_ms;
+	if ((m->phase == DISK_WAITING) != (d->disk.phase == DISK_WAITING))
+		tell_waiting(d, m->phase == DISK_WAITING);
 	d->disk = *m;
 	if (!d->told_checked && m->phase != DISK_CHECKING)
 		tell_checked(d);
 	/* What is there was checked, and it is not all. */
 	nowhere = peers_from_nowhere(&d->m, d->x->o);
-	if (nowhere && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->selection.sum.pieces)
+	if (nowhere && !d->checking.active && m->phase == DISK_DOWNLOADING && m->verified_pieces < d->selection.sum.pieces)
 		download_fail(d, STATUS_FAILED, "nobody to download from: %s", nowhere);
 	return 0;
 }
@@ -194,7 +209,9 @@ static const char *reason_of(const struct download *d, const struct msg_disk_err
 
 	switch (m->act) {
 	case DISK_ACT_FOREIGN:
-		return m->error == EMLINK ? "it has a second name (hard link)" : "it is no plain file of this download";
+		return m->error == EMLINK ? "it has a second name (hard link)" :
+		       m->error == ESTALE ? "somebody has changed or removed it meanwhile" :
+					    "it is no plain file of this download";
 	case DISK_ACT_SAME:
 		path_of(d, m->other, other, sizeof other);
 		snprintf(out, room, "the file system takes it for the same file as '%s/%s'", root, other);
@@ -244,14 +261,26 @@ static int on_disk_error(void *self, const void *message, int fd)
 		fail_incomplete(d, m->other);
 	else if (gives)
 		download_fail(d, STATUS_STORAGE, "cannot seed it: %s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
-	else if (d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
+	else if (!d->checking.active && d->out.finished && m->act == DISK_ACT_FOREIGN && m->file == UINT32_MAX)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and does not verify as this download; it is left alone", d->out.name);
-	else if (d->out.finished)
+	else if (!d->checking.active && d->out.finished)
 		download_fail(d, STATUS_STORAGE, "'%s' is there already, and is not this download: %s '%s%s%s': %s", d->out.name, acts[m->act], root,
 			      one ? "/" : "", path, why);
 	else
 		download_fail(d, STATUS_STORAGE, "%s '%s%s%s': %s", acts[m->act], root, one ? "/" : "", path, why);
 	return 0;
+}
+
+static int on_checked_bits(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return checking_on_bits(download_of(self), message);
+}
+
+static int on_file_states(void *self, const void *message, int fd)
+{
+	(void)fd;
+	return checking_on_states(download_of(self), message);
 }
 
 /* No port: a failure when the user asked for one, unless the download runs already. */
@@ -396,6 +425,8 @@ static const struct permit diskproc_permits[] = {
 	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
 	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
 	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },
+	{ MSG_CHECKED_BITS, CHILD_WORKING, on_checked_bits },
+	{ MSG_FILE_STATES, CHILD_WORKING, on_file_states },
 };
 static const struct {
 	const struct permit *table;

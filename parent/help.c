@@ -10,6 +10,7 @@
 static const char usage[] =
 	"usage: bulkhead [get] [options] SOURCE...\n"
 	"       bulkhead seed [options] SOURCE...\n"
+	"       bulkhead check [options] SOURCE...\n"
 	"       bulkhead show [--json | --list] SOURCE\n"
 	"       bulkhead create [options] PATH\n"
 	"\n"
@@ -17,13 +18,14 @@ static const char usage[] =
 	"\n"
 	"get downloads to DIR/NAME.part, checks every piece, and renames it to DIR/NAME when all is there.\n"
 	"seed verifies a finished DIR/NAME, and gives it to others; nothing is written.\n"
+	"check verifies DIR/NAME, or DIR/NAME.part, and tells of each file whether it is good; nothing is written.\n"
 	"show prints what a torrent or magnet link holds, and downloads nothing.\n"
 	"create makes the torrent NAME.torrent of the file or directory PATH.\n";
 
 static const char notes[] =
 	"\n"
 	"SIZE and RATE take the suffixes k, M and G; TIME is minutes, or a number with s, m, h or d.\n"
-	"Exit status: 0 complete or seeded, 1 failed, 2 usage, 3 torrent refused, 4 storage, 5 no progress,\n"
+	"Exit status: 0 complete or seeded, 1 failed (check: something is bad), 2 usage, 3 torrent refused, 4 storage, 5 no progress,\n"
 	"6 a required wall is missing, 7 a compartment kept dying, 130 interrupted before all was there.\n"
 	"See bulkhead(1).\n";
 

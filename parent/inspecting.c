@@ -167,7 +167,7 @@ static void announce(const struct download *d)
 	screen_note("%s: %s in %u file%s, %u piece%s%s", d->name, size, h->file_count, h->file_count == 1 ? "" : "s", h->piece_count,
 		    h->piece_count == 1 ? "" : "s",
 		    d->out.incomplete			  ? "; it is not complete, checking it" :
-		    d->x->o->command == COMMAND_SEED	  ? "; checking it" :
+		    d->x->o->command != COMMAND_GET	  ? "; checking it" :
 		    d->out.finished			  ? "; it is there already, checking it" :
 		    d->out.existed			  ? "; continuing what is there" :
 							    "");
@@ -178,7 +178,8 @@ static void prepare(struct download *d)
 {
 	const struct options *o = d->x->o;
 	struct output_options options = {
-		.dir = d->x->dir, .dir_name = o->dir, .states = d->x->states, .give = d->x->root, .adopt = o->adopt, .seeds = o->seed.wanted,
+		.dir = d->x->dir, .dir_name = o->dir, .states = d->x->states, .give = d->x->root, .adopt = o->adopt || o->repair,
+		.any_size = o->repair, .recall = o->quick, .mode = o->mode, .seeds = o->seed.wanted,
 	};
 	const char *wrong;
 	char error[1000];
@@ -204,8 +205,19 @@ static void prepare(struct download *d)
 	options.shares = d->selection.shares;
 	if (o->command == COMMAND_SEED)
 		r = output_open_to_seed(&d->out, &options, &d->m, error, sizeof error);
+	else if (o->command == COMMAND_CHECK && o->repair)
+		r = output_open_to_repair(&d->out, &options, &d->m, error, sizeof error);
+	else if (o->command == COMMAND_CHECK)
+		r = output_open_to_check(&d->out, &options, &d->m, error, sizeof error);
 	else
 		r = output_open(&d->out, &options, &d->m, error, sizeof error);
+	if (o->command == COMMAND_CHECK && r >= 0)
+		checking_begin(d);
+	if (r == 1) {
+		if (!checking_all_missing(d))
+			return;
+		r = output_open(&d->out, &options, &d->m, error, sizeof error);
+	}
 	d->earlier = (struct totals){ d->out.state.record.uploaded, d->out.state.record.downloaded };
 	if (r < 0) {
 		download_fail(d, STATUS_STORAGE, "%s", error);
@@ -214,9 +226,10 @@ static void prepare(struct download *d)
 	if (map_owner(d) < 0)
 		return;
 	d->seeds = o->seed.wanted && d->selection.sum.pieces > 0 && !d->out.incomplete;
-	d->disk_only = (d->out.finished && !d->seeds) || d->selection.sum.pieces == 0;
-	if (!d->disk_only && (o->verbose || o->json))
+	d->disk_only = d->checking.active || (d->out.finished && !d->seeds) || d->selection.sum.pieces == 0;
+	if ((!d->disk_only || o->repair) && (o->verbose || o->json))
 		peer_table_open(&d->peers, max_u32(1, o->max_peers / o->source_count));
+	hook_name(&d->x->hook, d->index, d->out.name, strlen(d->out.name), d->m.h->info_hash, d->m.h->total_length);
 	d->state = DOWNLOAD_PREPARED;
 	announce(d);
 }

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -186,6 +187,43 @@ static bool take_name(struct parse *p, const struct option_row *row, const char 
 	return true;
 }
 
+static bool take_allocate(struct parse *p, const struct option_row *row, const char *value)
+{
+	static const char *const words[] = { [ALLOCATE_SPARSE] = "sparse", [ALLOCATE_NONE] = "none", [ALLOCATE_FULL] = "full" };
+	uint32_t i;
+
+	for (i = ALLOCATE_SPARSE; i < ARRAY_LEN(words); i++)
+		if (!strcmp(value, words[i])) {
+			p->o->allocate = i;
+			return true;
+		}
+	return refuse_value(p, row, value, "none, sparse or full");
+}
+
+static bool take_program(struct parse *p, const struct option_row *row, const char *value)
+{
+	char *path = p->o->on_complete;
+	struct stat st;
+
+	if (realpath(value, path) && stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+		return true;
+	return refuse_value(p, row, value, "a program: a file that can be executed");
+}
+
+/* Octal, as chmod has it; whom the files belong to must be able to go on with them. */
+static bool take_mode(struct parse *p, const struct option_row *row, const char *value)
+{
+	size_t n = strlen(value), i;
+	uint32_t mode = 0;
+
+	for (i = 0; i < n && n <= 4 && value[i] >= '0' && value[i] <= '7'; i++)
+		mode = mode << 3 | (uint32_t)(value[i] - '0');
+	if (n < 3 || i < n || mode & ~FILE_MODES || (mode & 0600) != 0600)
+		return refuse_value(p, row, value, "a mode from 600 to 666 without execute bits, such as 640");
+	p->o->mode = mode;
+	return true;
+}
+
 static bool take_piece_length(struct parse *p, const struct option_row *row, const char *value)
 {
 	uint64_t v;
@@ -356,23 +394,34 @@ static bool take_priority(struct parse *p, const struct option_row *row, const c
 
 #define MEMBER(m) .at = offsetof(struct options, m), .bytes = sizeof((struct options *)0)->m
 
-#define ALL (COMMAND_GET | COMMAND_SEED | COMMAND_SHOW | COMMAND_CREATE)
-#define WORK (COMMAND_GET | COMMAND_SEED | COMMAND_CREATE)
-#define SWARM (COMMAND_GET | COMMAND_SEED)
+#define CHECK (COMMAND_CHECK | COMMAND_REPAIR)
+#define ALL (COMMAND_GET | COMMAND_SEED | COMMAND_SHOW | COMMAND_CREATE | CHECK)
+#define WORK (COMMAND_GET | COMMAND_SEED | COMMAND_CREATE | CHECK)
+#define FETCH (COMMAND_GET | COMMAND_REPAIR)
+#define SWARM (COMMAND_GET | COMMAND_SEED | COMMAND_REPAIR)
 #define CREATE COMMAND_CREATE
 
 /* clang-format off */
 const struct option_row option_rows[] = {
 	{ .help = "where to" },
-	{ "dir", 'd', SWARM, "DIR", take_path, MEMBER(dir),
+	{ "dir", 'd', SWARM | CHECK, "DIR", take_path, MEMBER(dir),
 	  .help = "directory of the download (default: the current one)" },
-	{ "state-dir", 0, SWARM, "DIR", take_path, MEMBER(state_dir),
+	{ "state-dir", 0, SWARM | CHECK, "DIR", take_path, MEMBER(state_dir),
 	  .help = "directory for the records of what was begun\n"
 		  "(default: $XDG_STATE_HOME/bulkhead, or ~/.local/state/bulkhead)" },
 	{ "adopt", 0, SWARM, NULL, take_flag, MEMBER(adopt),
 	  .help = "take over a NAME.part of which there is no record; it is verified first" },
 	{ "check", 0, SWARM, NULL, take_flag, MEMBER(check),
 	  .help = "verify all that is there, whatever the record says of it" },
+	{ "allocate", 0, FETCH, "HOW", take_allocate, MEMBER(allocate), .initially = ALLOCATE_SPARSE,
+	  .help = "none: files grow; sparse: they take space as they are written; full: at the\n"
+		  "beginning (default: sparse)" },
+	{ "wait-space", 0, FETCH, NULL, take_flag, MEMBER(wait_space),
+	  .help = "when the disk is full, wait for space and go on" },
+	{ "mode", 0, FETCH, "OCTAL", take_mode,
+	  .help = "of the files, such as 640 (default: 644, less the umask)" },
+	{ "on-complete", 0, FETCH, "PROGRAM", take_program,
+	  .help = "run this program, without a shell, with the path of each download that is complete" },
 
 	{ .help = "which files (get)" },
 	{ "list", 'l', COMMAND_GET | COMMAND_SHOW, NULL, take_flag, MEMBER(list),
@@ -386,6 +435,12 @@ const struct option_row option_rows[] = {
 	  .help = "fetch from the beginning to the end" },
 	{ "first-last-first", 0, COMMAND_GET, NULL, take_flag, MEMBER(ends_first),
 	  .help = "fetch the first and the last MiB of each file before the rest" },
+
+	{ .help = "check" },
+	{ "quick", 0, CHECK, NULL, take_flag, MEMBER(quick),
+	  .help = "believe the record of what was verified where size, time and inode are as it has them" },
+	{ "repair", 0, CHECK, NULL, take_flag, MEMBER(repair),
+	  .help = "download what is bad or missing, as get does: options of get may follow" },
 
 	{ .help = "create" },
 	{ "output", 'o', CREATE, "FILE", take_path, MEMBER(output),
@@ -429,7 +484,7 @@ const struct option_row option_rows[] = {
 	  .help = "announce to no tracker" },
 	{ "ca-file", 0, SWARM, "FILE", take_path, MEMBER(ca_file),
 	  .help = "certificate authorities for https (default: those of the system)" },
-	{ "anonymous", 0, WORK, NULL, take_flag, MEMBER(anonymous),
+	{ "anonymous", 0, SWARM | CREATE, NULL, take_flag, MEMBER(anonymous),
 	  .help = "name no client to peers and trackers (create: in the torrent, nor a date)" },
 
 	{ .help = "giving back (seed goes on until one of these, or the user, ends it; get goes on only with one of them)" },
@@ -456,7 +511,7 @@ const struct option_row option_rows[] = {
 	{ "timeout", 0, SWARM, "SECONDS", take_seconds, MEMBER(timeout_s), .least = 0, .most = 31536000,
 	  .help = "give up with status 5 when nothing arrives for so long (default: 0, never)" },
 	{ "threads", 0, WORK, "N", take_number, MEMBER(threads), .least = 1, .most = POOL_MAX_THREADS,
-	  .help = "hashing threads (default: one for each CPU, at most 4; create: 16)" },
+	  .help = "hashing threads (default: one for each CPU, at most 4; check, create: 16)" },
 	{ "max-torrent-size", 0, ALL, "SIZE", take_size, MEMBER(max_torrent_bytes), .initially = 96u << 20, .least = 1024, .most = METAINFO_MAX_BYTES,
 	  .help = "refuse a larger .torrent (default: 96M)" },
 	{ "max-files", 0, ALL, "N", take_number, MEMBER(max_files), .initially = 200000, .least = 1, .most = METAINFO_MAX_FILES,
@@ -470,7 +525,7 @@ const struct option_row option_rows[] = {
 	{ "verbose", 'v', ALL, NULL, take_verbose,
 	  .help = "print what happens; twice for more" },
 	{ "json", 0, ALL, NULL, take_flag, MEMBER(json),
-	  .help = "JSON: one document (show), one line for each event (get, seed, create)" },
+	  .help = "JSON: one document (show), one line for each event (all others)" },
 	{ "no-progress", 0, WORK, NULL, take_flag, MEMBER(progress), .initially = true,
 	  .help = "no progress line" },
 

@@ -33,6 +33,9 @@ struct option_row {
 	const char *help;     /* lines, the first of which begins behind the option */
 };
 
+/* Of option_row.commands: check with --repair. */
+#define COMMAND_REPAIR 128u
+
 extern const struct option_row option_rows[];
 extern const size_t option_row_count;
 

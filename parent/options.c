@@ -33,9 +33,13 @@
 #define ROWS_MAX 128u
 
 static const struct {
-	enum command command;
+	unsigned command; /* enum command; COMMAND_REPAIR: check with --repair, which takes what get does */
 	const char *name;
-} commands[] = { { COMMAND_GET, "get" }, { COMMAND_SEED, "seed" }, { COMMAND_SHOW, "show" }, { COMMAND_CREATE, "create" } };
+} commands[] = {
+	{ COMMAND_GET, "get" },	    { COMMAND_SEED, "seed" },	{ COMMAND_SHOW, "show" },
+	{ COMMAND_CREATE, "create" }, { COMMAND_CHECK, "check" }, { COMMAND_REPAIR, "check --repair" },
+};
+#define CHECK_ROW 4u
 
 int options_worst_status(int a, int b)
 {
@@ -183,21 +187,23 @@ static bool take_sources(struct parse *p, int count, char **words)
 /* The words that are no options: perhaps a command, then SOURCEs. */
 static bool take_words(struct parse *p, int count, char **words, const struct option_row *const *refused)
 {
-	static const char *const reserved[] = { "check", "audit", "help", "version" };
+	static const char *const reserved[] = { "audit", "help", "version" };
 	size_t i, command = 0; /* commands[0] is the one that need not be named */
 
 	for (i = 0; count && i < ARRAY_LEN(reserved); i++)
 		if (!strcmp(words[0], reserved[i]))
 			return parse_refuse(p, "unknown command '%s'; see bulkhead --help; for a file of that name say ./%s", reserved[i],
 					    reserved[i]);
-	for (i = 0; count && i < ARRAY_LEN(commands); i++)
+	for (i = 0; count && i <= CHECK_ROW; i++)
 		if (!strcmp(words[0], commands[i].name)) {
 			command = i;
 			words++;
 			count--;
 			break;
 		}
-	p->o->command = commands[command].command;
+	p->o->command = (enum command)commands[command].command;
+	if (command == CHECK_ROW && p->o->repair)
+		command++;
 	/* Nothing is downloaded: it is what show does. */
 	if (p->o->list && p->o->command == COMMAND_GET)
 		p->o->command = COMMAND_SHOW;
@@ -242,7 +248,7 @@ static bool finish_create(struct parse *p)
 
 static uint32_t default_threads(const struct options *o)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN), most = o->command == COMMAND_CREATE ? (long)POOL_MAX_THREADS : 4;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN), most = o->command & (COMMAND_CREATE | COMMAND_CHECK) ? (long)POOL_MAX_THREADS : 4;
 
 	return cpus < 1 ? 1 : (uint32_t)(cpus < most ? cpus : most);
 }
@@ -252,6 +258,8 @@ static bool check_together(struct parse *p)
 {
 	const struct options *o = p->o;
 
+	if (o->quick && o->repair)
+		return parse_refuse(p, "--quick and --repair exclude each other: what is to be repaired is read");
 	if (o->super_seed && !o->seed.wanted)
 		return parse_refuse(p, "--super-seed goes with seed, or with get and --seed-ratio, --seed-time or --idle-time");
 	if (!o->use_ipv4 && !o->use_ipv6)

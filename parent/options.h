@@ -8,6 +8,8 @@
 #ifndef PARENT_OPTIONS_H
 #define PARENT_OPTIONS_H
 
+#include <limits.h>
+
 #include "compartment.h"
 #include "messages.h"
 #include "seeding.h"
@@ -20,7 +22,7 @@
 /* Options --tracker and --web-seed. */
 #define OPTIONS_MAX_URLS 128u
 
-enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16, COMMAND_CREATE = 32 };
+enum command { COMMAND_GET = 1, COMMAND_SHOW = 2, COMMAND_HELP = 4, COMMAND_VERSION = 8, COMMAND_SEED = 16, COMMAND_CREATE = 32, COMMAND_CHECK = 64 };
 
 /* Exit statuses; bulkhead(1) documents them. */
 enum exit_status {
@@ -43,6 +45,11 @@ struct options {
 	const char *state_dir; /* of argv; NULL: the usual one */
 	bool adopt;
 	bool check; /* what is there is verified in full, whatever its record says */
+	bool repair, quick; /* of the command check */
+	uint32_t allocate;    /* enum disk_allocate */
+	uint32_t mode;        /* of files, whatever the umask; 0: the usual one, less the umask */
+	bool wait_space;
+	char on_complete[PATH_MAX]; /* absolute path of a program; empty: none */
 	const char *ca_file;  /* NULL: none was named */
 	struct net_addr peers[OPTIONS_MAX_PEERS];
 	uint32_t peer_count;

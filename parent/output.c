@@ -126,13 +126,14 @@ static void unmake(const struct output *o, const char *temporary)
 static int make_part(struct output *o, const struct output_options *options, const char *safe_dir, const uint8_t *info_hash, char *error,
 		     size_t room)
 {
+	mode_t mode = options->mode ? options->mode : FILE_MODE;
 	char temporary[OUTPUT_TEMPORARY_NAME];
 	struct stat st;
 
 	output_temporary_name(temporary);
 	if (o->single) {
-		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	} else if (mkdirat(o->dir, temporary, 0755) == 0) {
+		o->root = openat(o->dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	} else if (mkdirat(o->dir, temporary, dir_mode(mode)) == 0) {
 		o->root = openat(o->dir, temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (o->root < 0)
 			unmake(o, temporary);
@@ -160,33 +161,43 @@ static int make_part(struct output *o, const struct output_options *options, con
 	return 0;
 }
 
+/* What is open as o->root under this name: of the right kind, the user's, without a second name; and locked. */
+static int check_root(struct output *o, const char *name, char *error, size_t room)
+{
+	struct stat st, named, dir;
+
+	if (fstat(o->root, &st) < 0 || fstat(o->dir, &dir) < 0)
+		return refuse(error, room, "cannot look at '%s': %s", name, strerror(errno));
+	if (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))
+		return refuse(error, room, "'%s' is there already, and is not a %s", name, o->single ? "plain file" : "directory");
+	if (st.st_uid != geteuid() && !(geteuid() == 0 && st.st_uid == dir.st_uid))
+		return refuse(error, room, "'%s' is there already, and belongs to somebody else", name);
+	if (o->single && st.st_nlink != 1)
+		return refuse(error, room, "'%s' is there already, and has a second name (hard link)", name);
+	if (o->single && st.st_mode & (S_ISUID | S_ISGID))
+		return refuse(error, room, "'%s' is there already, and has set-id bits", name);
+	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return refuse(error, room, "'%s' is being downloaded already, by another bulkhead or for another SOURCE", name);
+		return refuse(error, room, "cannot lock '%s': %s", name, strerror(errno));
+	}
+	/* Between open and lock its owner may have finished and renamed it. */
+	if (fstatat(o->dir, name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
+		return refuse(error, room, "'%s' changed while it was opened", name);
+	return 0;
+}
+
 /* Whether NAME.part, which is open as o->root, is ours, or may become it. */
 static int check_part(struct output *o, const struct output_options *options, const struct metainfo_header *h, char *error, size_t room)
 {
-	struct stat st, named, dir;
 	char torrent[41];
+	struct stat st;
 
-	if (fstat(o->root, &st) < 0 || fstat(o->dir, &dir) < 0)
-		return refuse(error, room, "cannot look at '%s': %s", o->part, strerror(errno));
-	if (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))
-		return refuse(error, room, "'%s' is there already, and is not a %s", o->part, o->single ? "plain file" : "directory");
-	if (st.st_uid != geteuid() && !(geteuid() == 0 && st.st_uid == dir.st_uid))
-		return refuse(error, room, "'%s' is there already, and belongs to somebody else", o->part);
-	if (o->single && st.st_nlink != 1)
-		return refuse(error, room, "'%s' is there already, and has a second name (hard link)", o->part);
-	if (o->single && st.st_mode & (S_ISUID | S_ISGID))
-		return refuse(error, room, "'%s' is there already, and has set-id bits", o->part);
-	/* Ours is empty for a moment and then as long as it will be. */
-	if (o->single && st.st_size && (uint64_t)st.st_size != h->total_length)
-		return refuse(error, room, "'%s' is there already, and is of another size than this download", o->part);
-	if (flock(o->root, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return refuse(error, room, "'%s' is being downloaded already, by another bulkhead or for another SOURCE", o->part);
-		return refuse(error, room, "cannot lock '%s': %s", o->part, strerror(errno));
-	}
-	/* Between open and lock its owner may have finished and renamed it. */
-	if (fstatat(o->dir, o->part, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
-		return refuse(error, room, "'%s' changed while it was opened", o->part);
+	if (check_root(o, o->part, error, room) < 0)
+		return -1;
+	/* A shorter one grows, or was left by a run that let it grow. */
+	if (o->single && !options->any_size && (fstat(o->root, &st) < 0 || (uint64_t)st.st_size > h->total_length))
+		return refuse(error, room, "'%s' is there already, and is longer than this download", o->part);
 	if (state_find(&o->state, options->states, h->info_hash, o->dir, error, room) < 0)
 		return -1;
 	if (!state_knows(&o->state, o->root)) {
@@ -207,13 +218,16 @@ static int check_part(struct output *o, const struct output_options *options, co
 	return 0;
 }
 
+static int open_to_write(const struct output *o, const char *name)
+{
+	/* O_NONBLOCK: a pipe or device under that name does not hold us up before it is refused. */
+	return openat(o->dir, name, (o->single ? O_RDWR | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+}
+
 static int open_part(struct output *o, const struct output_options *options, const char *safe_dir, const struct metainfo_header *h,
 		     char *error, size_t room)
 {
-	/* O_NONBLOCK: a pipe or device under that name does not hold us up before it is refused. */
-	int flags = (o->single ? O_RDWR | O_NONBLOCK | O_NOCTTY : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC;
-
-	o->root = openat(o->dir, o->part, flags);
+	o->root = open_to_write(o, o->part);
 	if (o->root < 0 && errno == ENOENT)
 		return make_part(o, options, safe_dir, h->info_hash, error, room);
 	if (o->root < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EISDIR || errno == ENXIO))
@@ -351,37 +365,117 @@ int output_open(struct output *o, const struct output_options *options, const st
 	return r;
 }
 
-int output_open_to_seed(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+/* NAME, or NAME.part where there is no NAME: to be read.  1: neither is there. */
+static int open_either(struct output *o, char *error, size_t room)
 {
-	char safe_dir[400];
 	struct stat st;
 
-	if (take_names(o, options, m, error, room) < 0)
-		return -1;
 	o->root = open_to_read(o, o->name);
 	if (o->root < 0 && errno == ENOENT) {
 		o->root = open_to_read(o, o->part);
 		o->incomplete = o->root >= 0;
 	}
 	if (o->root < 0 && errno == ENOENT)
-		return refuse(error, room, "'%s' is not in '%s': all of its %u pieces are missing; 'bulkhead get' downloads it", o->name,
-			      screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name)), m->h->piece_count);
+		return 1;
 	if (o->root < 0)
 		return refuse(error, room, "'%s' cannot be read as this download: %s", o->name, strerror(errno));
 	o->finished = true;
-	/* One that is too short: how many pieces that costs is diskproc's to find out. */
-	if (fstat(o->root, &st) < 0 || (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode))) {
-		output_close(o);
+	if (fstat(o->root, &st) < 0 || (o->single ? !S_ISREG(st.st_mode) : !S_ISDIR(st.st_mode)))
 		return refuse(error, room, "'%s' is no plain %s", output_name(o), o->single ? "file" : "directory");
-	}
-	if (o->single && (uint64_t)st.st_size > m->h->total_length) {
-		output_close(o);
-		return refuse(error, room, "'%s' is longer than this download", output_name(o));
-	}
-	if (!o->incomplete && keep_totals(o, options, m->h, error, room) < 0) {
-		output_close(o);
+	return 0;
+}
+
+int output_open_to_seed(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+{
+	char safe_dir[400];
+	struct stat st;
+	int r;
+
+	if (take_names(o, options, m, error, room) < 0)
 		return -1;
+	r = open_either(o, error, room);
+	if (r == 1)
+		r = refuse(error, room, "'%s' is not in '%s': all of its %u pieces are missing; 'bulkhead get' downloads it", o->name,
+			   screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name)), m->h->piece_count);
+	/* One that is too short: how many pieces that costs is diskproc's to find out. */
+	if (r == 0 && o->single && (fstat(o->root, &st) < 0 || (uint64_t)st.st_size > m->h->total_length))
+		r = refuse(error, room, "'%s' is longer than this download", output_name(o));
+	if (r == 0 && !o->incomplete)
+		r = keep_totals(o, options, m->h, error, room);
+	if (r < 0)
+		output_close(o);
+	return r;
+}
+
+int output_open_to_check(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+{
+	int r;
+
+	if (take_names(o, options, m, error, room) < 0)
+		return -1;
+	r = open_either(o, error, room);
+	if (r == 0 && options->recall) {
+		r = state_find(&o->state, options->states, m->h->info_hash, o->dir, error, room);
+		if (r == 0)
+			state_only_have(&o->state, o->root);
 	}
+	if (r)
+		output_close(o);
+	return r;
+}
+
+int output_open_to_repair(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room)
+{
+	char safe_dir[400];
+	int r;
+
+	if (take_names(o, options, m, error, room) < 0)
+		return -1;
+	screen_safe(safe_dir, sizeof safe_dir, options->dir_name, strlen(options->dir_name));
+	o->root = open_to_write(o, o->name);
+	if (o->root >= 0) {
+		o->finished = true;
+		r = check_root(o, o->name, error, room);
+		if (r == 0)
+			r = keep_totals(o, options, m->h, error, room);
+	} else if (errno != ENOENT) {
+		r = refuse(error, room, "cannot open '%s' to repair it: %s", o->name, strerror(errno));
+	} else {
+		o->root = open_to_write(o, o->part);
+		if (o->root < 0 && errno == ENOENT)
+			return 1;
+		r = o->root < 0 ? refuse(error, room, "cannot open '%s' to repair it: %s", o->part, strerror(errno)) :
+				  check_part(o, options, m->h, error, room);
+		o->incomplete = true;
+	}
+	o->existed = true;
+	if (r == 0)
+		r = open_spill(o, safe_dir, error, room);
+	if (r == 0 && !o->single)
+		r = open_parts(o, options, error, room);
+	if (r < 0)
+		output_close(o);
+	return r;
+}
+
+int output_reopen(struct output *o, char *error, size_t room)
+{
+	if (!is_root(o, o->name))
+		return refuse(error, room, "'%s' is not what was checked any more: somebody has renamed or replaced it", o->name);
+	/* Recorded before it has its name, as when it is made: killed in between, what is there is known for ours. */
+	if (state_unfinish(&o->state) < 0)
+		return refuse(error, room, "cannot write the record of '%s': %s", o->name, strerror(errno));
+	if (renameat2(o->dir, o->name, o->dir, o->part, RENAME_NOREPLACE) < 0) {
+		if (errno == EEXIST)
+			return refuse(error, room, "'%s' is there too, and is left alone; move it away to have '%s' repaired", o->part, o->name);
+		return refuse(error, room, "cannot rename '%s' to '%s': %s", o->name, o->part, strerror(errno));
+	}
+	if (!is_root(o, o->part))
+		return refuse(error, room, "'%s' is not what was checked: somebody has replaced it", o->part);
+	if (fsync(o->dir) < 0)
+		return refuse(error, room, "cannot sync the directory of '%s': %s", o->part, strerror(errno));
+	o->finished = false;
+	o->existed = true;
 	return 0;
 }
 

@@ -20,6 +20,9 @@ struct output_options {
 	int states;           /* the state directory; borrowed until the walls are up */
 	bool give;            /* what is made is given to the owner of the directory (started as root) */
 	bool adopt;           /* a NAME.part without a record is taken over */
+	bool any_size;        /* one file: also a NAME.part of another size than it will have */
+	bool recall;          /* to check: what is on record need not be read */
+	uint32_t mode;        /* of files that are made, directories accordingly; 0: the usual one */
 	bool seeds;           /* it is given when it is complete: its totals are kept */
 	bool partial;         /* not all of its files are wanted */
 	bool shares;          /* and those that are share pieces with the others: there is to be a parts file */
@@ -33,7 +36,7 @@ struct output {
 	bool single;
 	bool existed;  /* NAME.part was there: what the record does not answer for must be checked */
 	bool finished; /* NAME is there: it is only read from now on */
-	bool incomplete; /* to seed, but there is only NAME.part: it is read, to tell what is missing */
+	bool incomplete; /* to seed or check, but there is only NAME.part: it is read, to tell what is missing */
 	struct state state; /* owned: the record; none for what was finished when it was opened */
 	char name[METAINFO_MAX_NAME + 1];
 	char part[METAINFO_MAX_NAME + 1];
@@ -54,6 +57,18 @@ int output_open(struct output *o, const struct output_options *options, const st
  * Neither NAME nor NAME.part: -1.
  */
 int output_open_to_seed(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
+
+/* The same for what is only to be checked, whatever its size.  1: neither NAME nor NAME.part is there. */
+int output_open_to_check(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
+
+/*
+ * For what is to be checked first and then perhaps repaired: it is opened to be
+ * written, locked and recorded, but keeps its name.  1: neither is there.
+ */
+int output_open_to_repair(struct output *o, const struct output_options *options, const struct metainfo *m, char *error, size_t room) MUST_CHECK;
+
+/* Behind the lock, after output_open_to_repair(): NAME -> NAME.part, replacing nothing.  0, or -1 with one line in `error`. */
+int output_reopen(struct output *o, char *error, size_t room) MUST_CHECK;
 
 /* The name that it has now. */
 const char *output_name(const struct output *o);

@@ -518,6 +518,25 @@ void screen_result(const char *lead, const char *dir, const void *name, size_t l
 	stream_put(&to_out, out, t.length + 1, MOST_RESULT);
 }
 
+void screen_file(const char *root, const void *path, size_t length, const char *verdict)
+{
+	char out[3 * LINE_BYTES];
+	struct text t;
+
+	if (screen.json)
+		return;
+	if (screen.drawn && screen.out_terminal)
+		stream_put(&to_err, "\r\x1b[K", 4, MOST_RESULT);
+	screen.drawn = false;
+	text_init(&t, out, sizeof out - 1);
+	text_add_safe(&t, root, strlen(root), screen.utf8);
+	text_add(&t, "/", length > 0);
+	text_add_safe(&t, path, length, screen.utf8);
+	text_addf(&t, ": %s", verdict);
+	out[t.length] = '\n';
+	stream_put(&to_out, out, t.length + 1, MOST_RESULT);
+}
+
 void json_begin(const char *event, uint32_t source)
 {
 	if (!screen.json)

@@ -74,6 +74,9 @@ void screen_format_row(struct text *t, const struct screen_row *row, uint32_t wi
 /* `lead` and the path of what was made, on stdout: escaped on a terminal.  Nothing with --json. */
 void screen_result(const char *lead, const char *dir, const void *name, size_t length);
 
+/* A line on stdout: `root`, or root/path when the path is not empty, escaped; and a verdict.  Nothing with --json. */
+void screen_file(const char *root, const void *path, size_t length, const char *verdict);
+
 /*
  * The errno with which results could not be written, though somebody wants them
  * (a full disk); 0: all were, or whoever read them (a pipe, socket or terminal) is gone.

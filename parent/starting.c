@@ -70,6 +70,7 @@ void download_inspect(struct download *d, bool ahead)
 		download_fail(d, STATUS_FAILED, "the launcher is gone");
 		return;
 	}
+	d->disk_only = x->o->command == COMMAND_CHECK;
 	if (x->o->command == COMMAND_SHOW || !choose_ids(d, ROLE_RESOLVER, ROLE_DISKPROC - ROLE_RESOLVER + 1))
 		return;
 	d->ahead = ahead;

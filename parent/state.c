@@ -537,6 +537,23 @@ int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *err
 	return complain(error, room, "'%s' in the state directory is not a parts file that bulkhead made; move it away", name);
 }
 
+void state_only_have(struct state *s, int fd)
+{
+	struct state_identity id;
+
+	if (s->record.sequence && identify(fd, &id) == 0 && is_same(&id, &s->record.part))
+		open_have(s, false);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+int state_unfinish(struct state *s)
+{
+	s->record.flags &= ~STATE_FINISHED;
+	return write_slot(s) < 0 || fsync(s->fd) < 0 ? -1 : 0;
+}
+
 int state_end(struct state *s, uint64_t uploaded, uint64_t downloaded, bool finished)
 {
 	struct state_record *r = &s->record;

@@ -104,6 +104,12 @@ int state_claim(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
  */
 int state_claim_finished(struct state *s, int fd, char *error, size_t room) MUST_CHECK;
 
+/* Behind the lock, after state_claim_finished(): it is to become NAME.part again, and that is recorded and synced.  0, or -1 with errno. */
+int state_unfinish(struct state *s) MUST_CHECK;
+
+/* After state_find(), for `fd` that is only read: leaves nothing open but the record of the pieces, if the record is of `fd`. */
+void state_only_have(struct state *s, int fd);
+
 /*
  * After state_find(), when state_knows() said yes: opens the record of the
  * pieces, and makes it when there is none.  The claims do this themselves, and

@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@
 #define ANSWERS_A_TURN 64
 #define LAUNCHER_END_MS 200u
 #define INTERRUPTED_DRAIN_MS 1000
-#define MAX_POLL (2u + OPTIONS_MAX_SOURCES * ROLE_COUNT * 2u)
+#define MAX_POLL (3u + OPTIONS_MAX_SOURCES * ROLE_COUNT * 2u)
 
 struct supervisor {
 	struct context x;
@@ -85,6 +86,8 @@ static int open_files(struct supervisor *s)
 		screen_error("cannot open the directory '%s': %s", screen_safe(name, sizeof name, o->dir, strlen(o->dir)), strerror(error));
 		return STATUS_STORAGE;
 	}
+	if (o->command == COMMAND_CHECK && !o->repair && !o->quick)
+		return 0;
 	s->x.states = state_directory(o->state_dir, why, sizeof why);
 	if (s->x.states < 0) {
 		screen_error("%s", why);
@@ -138,6 +141,7 @@ static int prepare(struct supervisor *s, const struct options *o)
 	s->x.root = geteuid() == 0;
 #endif
 	s->x.dir = s->x.states = s->x.ca = s->signals = -1;
+	hook_init(&s->x.hook);
 	s->downloads = must_calloc(o->source_count, sizeof *s->downloads);
 	for (i = 0; i < o->source_count; i++)
 		download_init(&s->downloads[i], &s->x, i, o->sources[i], -1);
@@ -146,6 +150,14 @@ static int prepare(struct supervisor *s, const struct options *o)
 	json_word("version", BULKHEAD_VERSION);
 	json_number("sources", o->source_count);
 	json_end();
+	/* First of all: it is to have nothing that comes later, and no umask but the user's. */
+	if (o->on_complete[0] && hook_start(&s->x.hook, o) < 0) {
+		screen_error("cannot start a process for --on-complete: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	/* For all that is made from now on, here and by diskproc, which cannot change a mode. */
+	if (o->mode)
+		(void)umask(0);
 	launcher_find_programs(&programs);
 	if (launcher_start(&s->x.launcher, &programs) < 0) {
 		screen_error("cannot start the launcher: %s", strerror(errno));
@@ -168,6 +180,7 @@ static void lock(struct supervisor *s)
 {
 	uint32_t walls = sandbox_begin(ROLE_PARENT);
 
+	hook_seal(&s->x.hook);
 	/* Each record that is needed is open. */
 	if (s->x.states >= 0)
 		close(s->x.states);
@@ -193,6 +206,11 @@ static void on_signals(struct supervisor *s)
 		case SIGWINCH:
 			screen_resize();
 			break;
+		case SIGHUP:
+			/* A terminal that is closed sends several, which are no impatience: goodbyes go on. */
+			if (s->interrupts)
+				break;
+			/* fall through */
 		default:
 			s->interrupts++;
 			for (i = 0; i < s->x.o->source_count; i++)
@@ -296,6 +314,7 @@ static void watch_all(struct supervisor *s, struct watch *w)
 	w->count = 0;
 	watch_fd(w, s->signals, POLLIN, NULL);
 	watch_fd(w, s->launcher_gone ? -1 : s->x.launcher.channel.fd, POLLIN, NULL);
+	watch_fd(w, s->x.hook.channel.fd, POLLIN, NULL);
 	for (i = 0; i < s->x.o->source_count; i++)
 		for (k = 0; k < ROLE_COUNT; k++) {
 			struct child *c = &s->downloads[i].child[k];
@@ -343,6 +362,8 @@ static void serve(struct supervisor *s, struct watch *w)
 			continue;
 		if (!c && w->pf[i].fd == s->signals)
 			on_signals(s);
+		else if (!c && w->pf[i].fd == s->x.hook.channel.fd)
+			hook_hear(&s->x.hook);
 		else if (!c)
 			on_launcher(s);
 		else if (w->pf[i].fd == c->listener)
@@ -374,6 +395,21 @@ static void loop(struct supervisor *s)
 		s->x.now_ms = now_ms();
 		serve(s, &w);
 	}
+}
+
+/* What --on-complete has started is waited for, unless the user is tired of it: it runs on then. */
+static void wait_for_hook(struct supervisor *s)
+{
+	while (hook_is_busy(&s->x.hook) && !s->interrupts) {
+		struct pollfd pf[2 + SCREEN_STREAMS] = { { .fd = s->x.hook.channel.fd, .events = POLLIN }, { .fd = s->signals, .events = POLLIN } };
+
+		(void)poll(pf, 2 + screen_watch(pf + 2), -1);
+		if (pf[0].revents)
+			hook_hear(&s->x.hook);
+		if (pf[1].revents)
+			on_signals(s);
+	}
+	hook_close(&s->x.hook);
 }
 
 /* The launcher ends when its channel does. */
@@ -422,6 +458,7 @@ int supervise(const struct options *o)
 	if (!status) {
 		loop(&s);
 		screen_end();
+		wait_for_hook(&s);
 		for (i = 0; i < o->source_count; i++)
 			status = options_worst_status(status, s.downloads[i].status);
 	}

@@ -17,6 +17,7 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #define stream_put checked_put
 #include "../../parent/screen.c"
 #undef stream_put
+#include "../../parent/checking.c"
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
 #include "../../parent/deaths.c"
@@ -24,6 +25,7 @@ static void checked_put(struct stream *s, const void *bytes, size_t length, size
 #include "../../parent/giving.c"
 #include "../../parent/starting.c"
 #include "../../parent/hear.c"
+#include "../../parent/hook.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/newfile.c"
 #include "../../parent/outer.c"
@@ -147,7 +149,7 @@ static size_t send_packet_of(int fd, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct options o = { .command = COMMAND_GET, .dir = ".", .source_count = 1, .trackers = true, .verbose = 2 };
-	struct context x = { .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .now_ms = 1000 };
+	struct context x = { .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .hook = { .channel = { .fd = -1 } }, .now_ms = 1000 };
 	struct download d;
 	struct child *c;
 	int ends[2];
@@ -169,6 +171,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	d.seeds = data[3] >> 3 & 1;
 	if (data[3] >> 4 & 1)
 		peer_table_open(&d.peers, 3);
+	if (data[3] >> 5 & 1)
+		checking_begin(&d);
 	memcpy(d.out.name, "name", 5);
 	memcpy(d.out.part, "name.part", 10);
 	c = &d.child[ROLE_INSPECT + data[0] % (ROLE_COUNT - ROLE_INSPECT)];

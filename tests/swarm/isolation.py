@@ -15,7 +15,7 @@ import struct
 import time
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE, MNT_DETACH = 2, 4, 16384, 1 << 18, 2
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_REC, MS_PRIVATE, MNT_DETACH = 1, 2, 4, 32, 16384, 1 << 18, 2
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, IFF_UP = 0x8913, 0x8914, 0x8916, 0x891c, 1
 
 # Networks of our own on the loopback interface, for programs that take no 127.x address, and not ::1, for a peer's.
@@ -89,3 +89,13 @@ def mount_tmpfs(path, size_bytes, inodes=0):
 
 def unmount(path):
     check(libc.umount2(os.fsencode(path), MNT_DETACH), "unmount")
+
+
+def mount_ramfs(path):
+    """A file system that cannot reserve space."""
+    check(libc.mount(b"ramfs", os.fsencode(path), b"ramfs", MS_NOSUID | MS_NODEV, None), "mount ramfs")
+
+
+def remount_tmpfs(path, options, read_only=False):
+    """Another size, or read-only."""
+    check(libc.mount(None, os.fsencode(path), None, MS_REMOUNT | MS_NOSUID | MS_NODEV | (MS_RDONLY if read_only else 0), options.encode()), "remount tmpfs")

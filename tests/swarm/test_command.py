@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -166,7 +167,7 @@ def test_a_stalled_download_ends_by_timeout_and_goes_on_later(outdir, data):
 # ---- interruption
 
 @pytest.mark.few
-@pytest.mark.parametrize("how", ["the parent", "the whole group", "SIGTERM"])
+@pytest.mark.parametrize("how", ["the parent", "the whole group", "SIGTERM", "SIGHUP"])
 def test_interrupted_then_resumed(outdir, data, how):
     tracker = seeders.Tracker()
     data.write_torrent([tracker.url])
@@ -176,7 +177,7 @@ def test_interrupted_then_resumed(outdir, data, how):
         if how == "the whole group":
             os.killpg(r.p.pid, signal.SIGINT)
         else:
-            r.signal(signal.SIGTERM if how == "SIGTERM" else signal.SIGINT)
+            r.signal(getattr(signal, how, signal.SIGINT))
         assert r.wait(15) == INTERRUPTED, r.told()
         assert r.leftovers() == [], r.told()
         assert os.path.lexists(data.part(outdir)) and not os.path.lexists(data.final(outdir))
@@ -213,6 +214,55 @@ def test_a_signal_that_is_ignored_from_the_start_stays_ignored(outdir, data):
         time.sleep(0.3)
         swarm.allow(10000)
         assert_complete(r, data, outdir)
+
+
+def test_a_closed_terminal_interrupts_once(outdir, data):
+    """The kernel and a shell send SIGHUP each: the tracker, which takes a second, is said goodbye to all the same."""
+    tracker = seeders.Tracker()
+    data.write_torrent([tracker.url])
+    with Swarm(data, [metered]) as swarm:
+        command = [client.PROGRAM, "get", "-d", str(outdir), "--allow-net", "127.0.0.0/8", "--peer", "%s:%d" % swarm.addresses[0], data.torrent]
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execv(command[0], command)
+        try:
+            swarm.allow(20)
+            process.wait_for(lambda: swarm.given >= 20, 15, "20 blocks were asked for")
+            time.sleep(0.3)
+            tree = {p: process.birth(p) for p in process.children(pid)}
+            os.close(master)  # SIGHUP to the session
+            os.kill(pid, signal.SIGHUP)
+            start = time.monotonic()
+            process.wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] or None, 10, "it ends")
+            assert time.monotonic() - start < 6
+            pid = 0
+            process.wait_for(lambda: all(process.birth(p) != b for p, b in tree.items()), 3, "all processes end")
+            assert tracker.events()[-1] == "stopped", tracker.events()
+            assert os.path.lexists(data.part(outdir)) and not os.path.lexists(data.final(outdir))
+            swarm.allow(10000)
+            assert_complete(get(data.torrent, outdir, swarm.addresses), data, outdir)
+        finally:
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+    tracker.close()
+
+
+def test_a_second_hangup_is_no_impatience(outdir, data):
+    """The tracker does not answer: only SIGINT or SIGTERM would end the waiting for it."""
+    tracker = seeders.Tracker()
+    tracker.stuck_on = b"stopped"
+    data.write_torrent([tracker.url])
+    with Swarm(data, [metered]) as swarm:
+        r = get(data.torrent, outdir, swarm.addresses, trackers=True)
+        given(swarm, 20)
+        r.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        r.signal(signal.SIGHUP)
+        start = time.monotonic()
+        assert r.wait(10) == INTERRUPTED, r.told()
+        assert time.monotonic() - start > 1, "it did not wait\n" + r.told()
+    tracker.close()
 
 
 def test_interrupted_twice_ends_at_once(outdir, data):

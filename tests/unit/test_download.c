@@ -19,6 +19,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #define write kept_write
 #include "../../parent/stream.c"
 #undef write
+#include "../../parent/checking.c"
 #include "../../parent/child.c"
 #include "../../parent/creating.c"
 #include "../../parent/deaths.c"
@@ -27,6 +28,7 @@ static ssize_t kept_write(int fd, const void *bytes, size_t length);
 #include "../../parent/starting.c"
 #include "../../parent/feed.c"
 #include "../../parent/hear.c"
+#include "../../parent/hook.c"
 #include "../../parent/inspecting.c"
 #include "../../parent/newfile.c"
 #include "../../parent/outer.c"
@@ -300,7 +302,7 @@ static int begin(void **state)
 	(void)state;
 	memset(said, 0, sizeof said);
 	asked_count = 0;
-	x = (struct context){ .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .now_ms = 1000000 };
+	x = (struct context){ .o = &o, .dir = -1, .states = -1, .ca = -1, .locked = true, .hook = { .channel = { .fd = -1 } }, .now_ms = 1000000 };
 	download_init(&d, &x, 0, "source", -1);
 	memcpy(form.text, "name", 5);
 	form.h = (struct metainfo_header){ .flags = METAINFO_SINGLE, .total_length = 30000, .piece_length = 16384, .piece_count = 2, .file_count = 1,
@@ -1424,6 +1426,96 @@ static void test_a_create_that_dies_makes_no_torrent(void **state)
 	assert_int_equal(sides[ROLE_CREATE].starts, 1);
 }
 
+/* ---- check */
+
+static void start_check(void)
+{
+	d.out.finished = true;
+	memcpy(d.out.name, "name", 5);
+	checking_begin(&d);
+	download_start(&d);
+	turns();
+	hello(ROLE_DISKPROC);
+	assert_true(sides[ROLE_DISKPROC].ended);
+	ready_with(ROLE_DISKPROC, 7, 127);
+	assert_int_equal(d.state, DOWNLOAD_RUNNING);
+	assert_true(sides[ROLE_DISKPROC].go);
+}
+
+static const struct msg_checked_bits first_good = { .first_piece = 0, .pieces = 2, .bits = { 0x80 } };
+static const struct msg_file_states there = { .first_file = 0, .files = 1, .state = { FILE_THERE } };
+
+static void test_check_is_diskproc_alone_and_ends_when_all_is_told(void **state)
+{
+	(void)state;
+	start_check();
+	assert_int_equal(sides[ROLE_NETPROC].starts + sides[ROLE_DIALER].starts + sides[ROLE_RESOLVER].starts, 0);
+	tell(ROLE_DISKPROC, MSG_CHECKED_BITS, &first_good);
+	assert_int_equal(d.status, -1);
+	tell(ROLE_DISKPROC, MSG_FILE_STATES, &there);
+	assert_int_equal(d.status, STATUS_FAILED);
+	assert_non_null(strstr(said, "name: damaged, 1 of 2 pieces\n"));
+	assert_non_null(strstr(said, "0 of 1 file and 1 of 2 pieces are good\n"));
+}
+
+static void test_a_report_that_is_none_is_a_broken_contract(void **state)
+{
+	static const struct msg_checked_bits bits[] = {
+		{ .first_piece = 8, .pieces = 2 },
+		{ .first_piece = 0, .pieces = 0 },
+		{ .first_piece = 0, .pieces = 1 },
+		{ .first_piece = 0, .pieces = 3 },
+		{ .first_piece = 0, .pieces = 2, .bits = { 0x20 } },
+	};
+	static const struct msg_file_states states[] = {
+		{ .first_file = 1, .files = 1 },
+		{ .first_file = 0, .files = 0 },
+		{ .first_file = 0, .files = 2 },
+		{ .first_file = 0, .files = 1, .state = { FILE_STATES } },
+	};
+	size_t i;
+
+	start_check();
+	for (i = 0; i < ARRAY_LEN(bits); i++)
+		assert_int_equal(checking_on_bits(&d, &bits[i]), -1);
+	for (i = 0; i < ARRAY_LEN(states); i++)
+		assert_int_equal(checking_on_states(&d, &states[i]), -1);
+	assert_int_equal(checking_on_bits(&d, &first_good), 0);
+	assert_int_equal(checking_on_bits(&d, &first_good), -1);
+	d.checking.active = false;
+	assert_int_equal(checking_on_states(&d, &there), -1);
+	(void)state;
+}
+
+static void test_a_check_whose_diskproc_dies_begins_anew(void **state)
+{
+	(void)state;
+	start_check();
+	tell(ROLE_DISKPROC, MSG_CHECKED_BITS, &first_good);
+	die(ROLE_DISKPROC);
+	turns();
+	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
+	hello(ROLE_DISKPROC);
+	ready_with(ROLE_DISKPROC, 7, 127);
+	tell(ROLE_DISKPROC, MSG_FILE_STATES, &there);
+	assert_int_equal(d.status, -1);
+	tell(ROLE_DISKPROC, MSG_CHECKED_BITS, &first_good);
+	assert_int_equal(d.status, STATUS_FAILED);
+}
+
+static void test_a_report_that_nobody_asked_for_ends_diskproc(void **state)
+{
+	(void)state;
+	d.disk_only = true;
+	d.out.finished = true;
+	download_start(&d);
+	turns();
+	hello(ROLE_DISKPROC);
+	ready_with(ROLE_DISKPROC, 7, 127);
+	tell(ROLE_DISKPROC, MSG_CHECKED_BITS, &first_good);
+	assert_int_not_equal(d.status, -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1477,6 +1569,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_missing_never_comes, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_a_warning, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_owner_whose_id_no_launch_can_name_is_refused, begin, end),
+		cmocka_unit_test_setup_teardown(test_check_is_diskproc_alone_and_ends_when_all_is_told, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_report_that_is_none_is_a_broken_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_check_whose_diskproc_dies_begins_anew, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_report_that_nobody_asked_for_ends_diskproc, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

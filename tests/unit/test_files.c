@@ -148,7 +148,7 @@ static void test_empty_files_are_made_and_padding_and_symlinks_are_not(void **st
 	struct stat st;
 
 	use(b, false, false, 10);
-	assert_int_equal(files_make_empty(b->files, &b->fault), 0);
+	assert_int_equal(files_prepare(b->files, &b->fault), 0);
 	assert_int_equal(fstatat(b->root, "empty/dir/nothing", &st, AT_SYMLINK_NOFOLLOW), 0);
 	assert_int_equal(st.st_size, 0);
 	assert_int_equal(fstatat(b->root, ".pad", &st, AT_SYMLINK_NOFOLLOW), -1);
@@ -279,7 +279,7 @@ static void test_two_files_that_are_one_are_found_when_the_second_is_made(void *
 	assert_int_equal(st.st_size, 100);
 	files_put(b->files, 0);
 	files_put(b->files, 1);
-	assert_int_equal(files_make_empty(b->files, &b->fault), -1);
+	assert_int_equal(files_prepare(b->files, &b->fault), -1);
 	assert_same(b, 4, 3);
 	folding = false;
 }
@@ -552,10 +552,62 @@ static void test_single_file_with_two_names_is_refused(void **state)
 	f = files_new(&m, &o);
 	assert_int_equal(files_get(f, 0, FILES_WRITE, &b->fault), -1);
 	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
-	assert_int_equal(files_make_empty(f, &b->fault), -1);
+	assert_int_equal(files_prepare(f, &b->fault), -1);
 	files_free(f);
 	close(o.single);
 	fixture_form_free(&m);
+}
+
+static void put(struct box *b, const char *path, off_t length)
+{
+	int fd = openat(b->root, path, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, length), 0);
+	close(fd);
+}
+
+static void test_a_report_tells_how_each_file_stands(void **state)
+{
+	static const struct wanted all;
+	struct files_options o = { .single = -1, .read_only = true, .report = true, .max_open = 10, .threads = 1, .also_device = -1,
+				   .wanted = &all, .parts = -1 };
+	uint8_t states[FILES];
+	struct box *b = *state;
+
+	assert_int_equal(mkdirat(b->root, "a", 0700), 0);
+	assert_int_equal(mkdirat(b->root, "a/b", 0700), 0);
+	assert_int_equal(mkdirat(b->root, "a/b/c", 0700), 0);
+	put(b, "a/b/c/deep", 4999);
+	put(b, "a/b/other", 3000);
+	put(b, "empty", 0); /* where a directory should be */
+	put(b, "top", 2);
+	o.root = b->root;
+	b->files = files_new(&b->m, &o);
+	assert_int_equal(files_get(b->files, 6, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.act, 0);
+	assert_int_equal(files_get(b->files, 2, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.act, 0);
+	assert_true(files_tolerate(b->files, 1));
+	files_states(b->files, states);
+	assert_int_equal(states[0], FILE_SHORT);
+	assert_int_equal(states[1], FILE_UNREADABLE);
+	assert_int_equal(states[2], FILE_FOREIGN);
+	assert_int_equal(states[3], FILE_THERE); /* padding */
+	assert_int_equal(states[4], FILE_THERE); /* a link is never made */
+	assert_int_equal(states[5], FILE_LONG);
+	assert_int_equal(states[6], FILE_MISSING);
+}
+
+static void test_without_a_report_nothing_is_tolerated(void **state)
+{
+	struct box *b = *state;
+
+	put(b, "empty", 0);
+	use(b, true, true, 10);
+	assert_false(files_tolerate(b->files, 1));
+	assert_int_equal(files_get(b->files, 2, FILES_READ, &b->fault), -1);
+	assert_int_equal(b->fault.act, DISK_ACT_FOREIGN);
 }
 
 int main(void)
@@ -583,6 +635,8 @@ int main(void)
 		T(test_few_files_are_synced_one_by_one_and_many_at_once),
 		T(test_read_only_audit_wants_every_file_with_its_length),
 		T(test_single_file_with_two_names_is_refused),
+		T(test_a_report_tells_how_each_file_stands),
+		T(test_without_a_report_nothing_is_tolerated),
 	};
 
 	return cmocka_run_group_tests_name("files", tests, NULL, NULL);

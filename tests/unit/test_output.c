@@ -365,10 +365,10 @@ static void test_a_foreign_part_is_refused_and_left_alone(void **state)
 	refuses("is not a plain file");
 	assert_int_equal(unlinkat(dir, "name.part", AT_REMOVEDIR), 0);
 	write_file("name.part", TOTAL + 1);
-	refuses("of another size");
+	refuses("longer than this download");
 	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
 	write_file("name.part", TOTAL - 1);
-	refuses("of another size");
+	refuses("no record");
 	make_form("name", false);
 	refuses("is not a directory");
 	assert_int_equal(unlinkat(dir, "name.part", 0), 0);
