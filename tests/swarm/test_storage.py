@@ -79,7 +79,7 @@ def test_what_grew_is_continued(tmp_path, outdir):
 
 def test_what_cannot_be_reserved_is_said_before_it_is_written(tmp_path, small):
     p = shapes.single(tmp_path, 4 * MIB)
-    with Swarm(p, [honest]) as swarm:
+    with Swarm(p, [metered]) as swarm:  # which gives nothing
         r = get(p.torrent, small, swarm.addresses, options=["--allocate", "full"])
         assert r.wait(20) == STORAGE, r.told()
         assert "no space for" in r.stderr and "No space left" in r.stderr, r.told()
