@@ -70,7 +70,15 @@ struct bytes {
 
 static inline void add(struct bytes *b, const void *p, size_t n)
 {
-	b->p = realloc(b->p, b->n + n + 1);
+	size_t room = 64, had;
+
+	/* Powers of two: a sanitizer's realloc() always copies. */
+	while (room <= b->n)
+		room *= 2;
+	for (had = b->p ? room : 0; room <= b->n + n;)
+		room *= 2;
+	if (room != had)
+		b->p = realloc(b->p, room);
 	if (!b->p)
 		abort();
 	memcpy(b->p + b->n, p, n);
