@@ -394,6 +394,7 @@ bool download_row(const struct download *d, struct screen_row *row)
 		.done = d->disk.verified_bytes,
 		.total = d->selection.sum.bytes,
 		.checked = d->disk.checked_bytes + d->disk.known_bytes,
+		.to_check = d->m.h->total_length,
 		.received = run.downloaded,
 		.wasted = d->wasted_before + d->net.wasted_bytes,
 		.rate = d->net.rate,

@@ -281,17 +281,17 @@ static void seeding_fields(struct fields *f, const struct screen_row *row)
 static void download_fields(struct fields *f, const struct screen_row *row)
 {
 	bool fetching = !row->checking && !row->syncing;
-	uint64_t done = row->checking ? row->checked : row->done;
+	uint64_t done = row->checking ? row->checked : row->done, total = row->checking ? row->to_check : row->total;
 
 	/* Rounded down, so that 100 % means complete. */
-	text_addf(next_field(f, ""), "%u%%", row->total ? (uint32_t)((double)min_u64(done, row->total) / (double)row->total * 100) : 100);
+	text_addf(next_field(f, ""), "%u%%", total ? (uint32_t)((double)min_u64(done, total) / (double)total * 100) : 100);
 	if (row->checking || row->syncing)
 		next_field(f, row->checking ? "checking" : "syncing");
 	else
 		add_rate(f, "", row->rate);
 	text_add_size(next_field(f, ""), done);
 	text_addf(&f->t, " of ");
-	text_add_size(&f->t, row->total);
+	text_add_size(&f->t, total);
 	if (fetching && row->rate && row->done < row->total)
 		text_add_duration(next_field(f, "ETA "), (row->total - row->done) / row->rate);
 	if (row->hashing)
@@ -345,6 +345,7 @@ static struct screen_row sum_of(const struct screen_row *rows, uint32_t count, c
 		all.done += rows[i].done;
 		all.total += rows[i].total;
 		all.checked += rows[i].checked;
+		all.to_check += rows[i].to_check;
 		all.rate += rows[i].rate;
 		all.pieces += rows[i].pieces;
 		all.pieces_total += rows[i].pieces_total;
@@ -376,7 +377,7 @@ static void json_row(const struct screen_row *r)
 	if (r->checking) {
 		json_begin("checking", r->source);
 		json_number("checked_bytes", r->checked);
-		json_number("bytes", r->total);
+		json_number("bytes", r->to_check);
 		end_json(MOST_PROGRESS);
 		return;
 	}

@@ -50,7 +50,8 @@ struct screen_row {
 	size_t name_length;
 	bool checking, syncing, seeding, hashing; /* hashing: of create, which has no peers */
 	bool detail; /* -v: what only the curious want to know, too */
-	uint64_t done, total, checked;
+	uint64_t done, total;            /* of what is wanted */
+	uint64_t checked, to_check;      /* of all of it, wanted or not */
 	uint64_t received, wasted, rate; /* rate: bytes per second */
 	uint64_t uploaded, up_rate;      /* uploaded: in earlier runs too */
 	uint64_t ratio_milli;

@@ -148,8 +148,6 @@ class Killer:
         if self.good is None:
             return
         good, self.good = self.good, None
-        if not good and not os.path.lexists(self.data.part(self.outdir)):
-            return
         told = checked(self.run)
         assert told["verified_pieces"] == len(good), "%d of %d pieces\n%s" % (told["verified_pieces"], len(good), self.run.told())
 
@@ -166,7 +164,9 @@ class Killer:
             for path in reversed(list(shapes.walk(self.data.final(self.outdir)))):
                 (os.rmdir if os.path.isdir(path) else os.unlink)(path)
             return
-        self.good = good_pieces(self.data, self.data.part(self.outdir))
+        # Of nothing nothing is told, and by the time somebody asks there may be something.
+        part = self.data.part(self.outdir)
+        self.good = good_pieces(self.data, part) if os.path.lexists(part) else None
 
     def moment(self, victim):
         if self.run is None:

@@ -1243,6 +1243,23 @@ static void test_more_known_than_there_is_breaks_the_contract(void **state)
 	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
 }
 
+static void test_what_is_checked_is_counted_against_all_and_not_what_is_wanted(void **state)
+{
+	struct msg_disk_progress m = { .known_bytes = 10000, .checked_bytes = 5000, .verified_bytes = 100, .phase = DISK_CHECKING };
+	struct screen_row row;
+
+	(void)state;
+	d.selection.sum = (struct wanted_sum){ 100, 1, 1 };
+	run_all();
+	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
+	assert_true(download_row(&d, &row));
+	assert_true(row.checking);
+	assert_int_equal(row.checked, 15000);
+	assert_int_equal(row.to_check, 30000);
+	assert_int_equal(row.done, 100);
+	assert_int_equal(row.total, 100);
+}
+
 static void test_without_any_way_to_hear_of_peers_what_is_missing_never_comes(void **state)
 {
 	static const struct {
@@ -1566,6 +1583,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_that_does_not_even_say_hello_is_not_waited_for, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_record_goes_to_each_diskproc_and_a_check_is_done_once, begin, end),
 		cmocka_unit_test_setup_teardown(test_more_known_than_there_is_breaks_the_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_what_is_checked_is_counted_against_all_and_not_what_is_wanted, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_missing_never_comes, begin, end),
 		cmocka_unit_test_setup_teardown(test_without_any_way_to_hear_of_peers_what_is_there_is_checked_with_a_warning, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_owner_whose_id_no_launch_can_name_is_refused, begin, end),

@@ -1,7 +1,7 @@
 /*
  * test_parts.c - files that are not wanted are not made; what they share with
  * others is kept in the parts file, read from there, and moved into them when
- * they are wanted later.
+ * they are wanted later.  The record of what is verified does not speak for it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +9,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <unistd.h>
 
+static int hooked_fdatasync(int fd);
+static int hooked_syncfs(int fd);
+
+#define fdatasync hooked_fdatasync
+#define syncfs hooked_syncfs
 #include "disk_rig.h"
+#undef fdatasync
+#undef syncfs
 
 #define PIECE (64u * 1024u)
 #define BUDGET (8u * PIECE)
@@ -25,6 +33,37 @@ enum { A, B, EMPTY, PAD, C, D, FILES };
 
 static struct rig rig;
 static uint8_t level[FILES];
+
+/* In order, what was synced: f a file, s all of them at once, p the parts, r the record.  By the slow lane; read when it has ended. */
+static char synced[64];
+
+static void note_sync(char what)
+{
+	size_t n = strlen(synced);
+
+	if (n + 1 < sizeof synced)
+		synced[n] = what;
+}
+
+static bool is_same_file(int fd, int other)
+{
+	struct stat a, b;
+
+	return other >= 0 && fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static int hooked_fdatasync(int fd)
+{
+	note_sync(is_same_file(fd, rig.parts) ? 'p' : is_same_file(fd, rig.record) ? 'r' : 'f');
+	return fdatasync(fd);
+}
+
+static int hooked_syncfs(int fd)
+{
+	(void)fd;
+	note_sync('s');
+	return 0;
+}
 
 static int make(void **state)
 {
@@ -239,6 +278,114 @@ static void test_parts_of_another_download_are_not_believed(void **state)
 	assert_true(is_good(r, B));
 }
 
+/* A download of b alone that ends in order, with a record of its pieces: 1, 2 and 3. */
+static void download_b_with_a_record(struct rig *r)
+{
+	rig_record(r);
+	start(r, "b", false);
+	(void)send_missing(r);
+	rig_shutdown(r);
+	assert_int_equal(r->status, 0);
+	rig_stop(r);
+}
+
+/* Which pieces the first check of this run read. */
+static void assert_read(const struct rig *r, const uint32_t *pieces, uint32_t count)
+{
+	uint64_t bytes = 0;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		assert_true(bitfield_get(r->d.recall.doubtful, pieces[i]));
+		bytes += metainfo_piece_bytes(&r->m, pieces[i]);
+	}
+	assert_int_equal(r->d.check.checked_bytes, bytes);
+	assert_int_equal(r->d.known_bytes, r->m.h->total_length - bytes);
+}
+
+static void test_what_is_in_the_parts_is_read_in_spite_of_the_record(void **state)
+{
+	static const uint32_t shared[] = { 1, 3 };
+	struct rig *r = *state;
+
+	download_b_with_a_record(r);
+	start(r, "b", true);
+	assert_read(r, shared, ARRAY_LEN(shared));
+	assert_int_equal(r->have_end, 3);
+	assert_true(has_piece(r, 1) && has_piece(r, 2) && has_piece(r, 3));
+}
+
+static void test_parts_that_were_emptied_are_found_out_in_spite_of_the_record(void **state)
+{
+	static const uint32_t shared[] = { 1, 3 };
+	struct rig *r = *state;
+
+	download_b_with_a_record(r);
+	assert_int_equal(ftruncate(r->parts, 0), 0);
+	start(r, "b", true);
+	assert_read(r, shared, ARRAY_LEN(shared));
+	assert_int_equal(r->have_end, 1);
+	assert_true(has_piece(r, 2));
+	assert_int_equal(send_missing(r), 2);
+	assert_true(is_good(r, B));
+}
+
+static void test_a_file_made_of_the_parts_is_read_in_spite_of_the_record(void **state)
+{
+	static const uint32_t of_a_and_c[] = { 1, 3, 4, 5, 6 };
+	struct rig *r = *state;
+	uint8_t wrong[1000];
+
+	download_b_with_a_record(r);
+	memset(wrong, 0x55, sizeof wrong);
+	assert_int_equal(pwrite(r->parts, wrong, sizeof wrong, (off_t)metainfo_files(&r->m)[C].offset), (ssize_t)sizeof wrong);
+	start(r, "bc", true);
+	assert_true(is_there(r, C));
+	assert_read(r, of_a_and_c, ARRAY_LEN(of_a_and_c));
+	assert_int_equal(r->have_end, 2);
+	assert_true(has_piece(r, 1) && has_piece(r, 2));
+	assert_int_equal(send_missing(r), 4);
+	assert_true(is_good(r, B) && is_good(r, C));
+}
+
+static void test_the_parts_are_synced_before_it_is_recorded(void **state)
+{
+	memset(synced, 0, sizeof synced);
+	download_b_with_a_record(*state);
+	if (!strstr(synced, "fpr"))
+		fail_msg("synced: %s", synced);
+}
+
+/* They are elsewhere: one call for the file system of the files is none for them. */
+static void test_the_parts_are_synced_when_all_files_are_synced_at_once(void **state)
+{
+	static struct fixture_file lots[1 + 34] = { { "a", 10000, 0 } };
+	static char names[ARRAY_LEN(lots)][16];
+	static uint8_t levels[ARRAY_LEN(lots)];
+	struct rig *r = *state;
+	uint32_t i;
+
+	rig_free(r);
+	for (i = 1; i < ARRAY_LEN(lots); i++) {
+		snprintf(names[i], sizeof names[i], "f%u", i);
+		lots[i] = (struct fixture_file){ .path = names[i], .length = 4000 };
+		levels[i] = WANTED_NORMAL;
+	}
+	levels[0] = WANTED_NOT;
+	rig_make(r, lots, ARRAY_LEN(lots), PIECE, false);
+	r->parts = openat(r->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	r->wanted = (struct wanted){ levels, ARRAY_LEN(lots) };
+	assert_null(wanted_check(&r->wanted, &r->m));
+	memset(synced, 0, sizeof synced);
+	rig_record(r);
+	rig_start(r, false, false, BUDGET);
+	assert_true(rig_until(r, rig_told));
+	assert_int_equal(send_missing(r), r->m.h->piece_count);
+	rig_stop(r);
+	if (!strstr(synced, "spr"))
+		fail_msg("synced: %s", synced);
+}
+
 static void test_without_a_parts_file_it_fails_with_one_line(void **state)
 {
 	struct rig *r = *state;
@@ -263,6 +410,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_file_that_an_earlier_run_left_is_used, make, stop),
 		cmocka_unit_test_setup_teardown(test_a_file_is_not_overwritten_by_the_parts, make, stop),
 		cmocka_unit_test_setup_teardown(test_parts_of_another_download_are_not_believed, make, stop),
+		cmocka_unit_test_setup_teardown(test_what_is_in_the_parts_is_read_in_spite_of_the_record, make, stop),
+		cmocka_unit_test_setup_teardown(test_parts_that_were_emptied_are_found_out_in_spite_of_the_record, make, stop),
+		cmocka_unit_test_setup_teardown(test_a_file_made_of_the_parts_is_read_in_spite_of_the_record, make, stop),
+		cmocka_unit_test_setup_teardown(test_the_parts_are_synced_before_it_is_recorded, make, stop),
+		cmocka_unit_test_setup_teardown(test_the_parts_are_synced_when_all_files_are_synced_at_once, make, stop),
 		cmocka_unit_test_setup_teardown(test_without_a_parts_file_it_fails_with_one_line, make, stop),
 	};
 

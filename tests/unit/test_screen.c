@@ -319,6 +319,29 @@ static void test_the_longest_json_line_fits(void **state)
 	assert_int_equal(out[strlen(out) - 1], '\n');
 }
 
+static void test_a_check_is_told_by_what_is_to_be_checked(void **state)
+{
+	struct screen_row rows[2] = { row(), row() };
+	char name[40];
+
+	(void)state;
+	rows[0].checking = rows[1].checking = true;
+	rows[0].total = rows[0].done = 100;
+	rows[0].checked = 1024;
+	rows[0].to_check = 4096;
+	rows[1].to_check = 0;
+	assert_non_null(strstr(formatted(&rows[0], 199), " 25% checking 1.00 KiB of 4.00 KiB "));
+	rows[1].checked = rows[1].to_check = 4096;
+	rows[1] = sum_of(rows, 2, name, sizeof name);
+	assert_non_null(strstr(formatted(&rows[1], 199), " 62% checking 5.00 KiB of 8.00 KiB "));
+	memset(&screen, 0, sizeof screen);
+	screen.json = true;
+	capture_begin();
+	json_row(&rows[0]);
+	capture_end();
+	assert_non_null(strstr(out, "\"checked_bytes\":1024,\"bytes\":4096"));
+}
+
 static void test_without_json_no_event_is_printed(void **state)
 {
 	(void)state;
@@ -364,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_a_download_that_gives_shows_what_it_gives),
 		cmocka_unit_test(test_a_seed_shows_what_it_has_given_and_how_long_it_goes_on),
 		cmocka_unit_test(test_several_are_a_seed_only_when_all_of_them_are),
+		cmocka_unit_test(test_a_check_is_told_by_what_is_to_be_checked),
 		cmocka_unit_test(test_what_create_hashes_has_neither_peers_nor_pieces),
 		cmocka_unit_test(test_json_events_are_one_line_each),
 		cmocka_unit_test(test_the_longest_json_line_fits),
