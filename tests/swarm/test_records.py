@@ -1,6 +1,7 @@
 """What is kept between runs: whatever dies, no verified piece is lost and none that is not is taken for one; a start
 reads only what the record does not answer for."""
 import hashlib
+import json
 import os
 import random
 import signal
@@ -168,6 +169,15 @@ class Killer:
         part = self.data.part(self.outdir)
         self.good = good_pieces(self.data, part) if os.path.lexists(part) else None
 
+    def all_run(self):
+        """Only who dies in a download that runs is started again."""
+        states = {}
+        for line in bytes(self.run.out).split(b"\n")[:-1]:
+            event = json.loads(line)
+            if event["event"] == "compartment":
+                states[event["compartment"]] = event["state"]
+        return [states.get(c) for c in ("resolver", "dialer", "netproc", "diskproc")] == ["running"] * 4
+
     def moment(self, victim):
         if self.run is None:
             self.start()
@@ -183,7 +193,7 @@ class Killer:
             self.ended()
             return
         # no more than are forgiven
-        whole = victim in ("bulkhead", "all") or self.kills >= 3 or not tree.get(victim)
+        whole = victim in ("bulkhead", "all") or self.kills >= 3 or not self.all_run() or not tree.get(victim)
         pids = [p for name in tree for p in tree[name]] if victim == "all" else [self.run.p.pid] if whole else tree[victim]
         self.kills += 1
         for pid in pids:
