@@ -377,7 +377,6 @@ static void on_done(struct disk *d, struct job *j)
 			checked(d);
 		break;
 	case JOB_MERGE:
-		d->merging = false;
 		if (j->fault.act)
 			storage_failed(d, &j->fault);
 		else if (!d->stopping)

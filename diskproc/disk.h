@@ -51,7 +51,7 @@ struct disk {
 	enum stage stage;
 	uint32_t net_state;        /* enum net_state */
 	uint32_t have_next;        /* HAVE_BITS were sent up to here */
-	bool merging;              /* JOB_MERGE is under way: the check begins after it */
+	bool merging;              /* JOB_MERGE comes before all else: the parts file may have something of wanted files */
 	bool prepared;             /* JOB_PREPARE came back */
 	bool begun;                /* the record was asked, and the check may go on */
 	bool looked;               /* the check came to its end: `have` is all that is there */

@@ -423,7 +423,7 @@ int files_merge_parts(struct files *f, struct fault *fault)
 		const struct metainfo_file *row = &metainfo_files(f->m)[i];
 		int fd, r;
 
-		if (!layout_on_disk(row) || wanted_level(f->wanted, i) == WANTED_NOT || !parts_has(f->parts, row->offset, row->length))
+		if (!metainfo_on_disk(row) || wanted_level(f->wanted, i) == WANTED_NOT || !parts_has(f->parts, row->offset, row->length))
 			continue;
 		fd = files_get(f, i, FILES_READ, fault);
 		if (fd < 0 && fault->act)
@@ -566,7 +566,7 @@ int files_prepare(struct files *f, struct fault *fault)
 		bool full = row[i].length && f->allocate == ALLOCATE_FULL && !f->not_reserved;
 		int fd, r;
 
-		if (!layout_on_disk(&row[i]) || (row[i].length && !full) || wanted_level(f->wanted, i) == WANTED_NOT)
+		if (!metainfo_on_disk(&row[i]) || (row[i].length && !full) || wanted_level(f->wanted, i) == WANTED_NOT)
 			continue;
 		fd = files_get(f, i, FILES_WRITE, fault);
 		if (fd < 0)
@@ -593,7 +593,7 @@ int files_audit(struct files *f, struct fault *fault)
 	for (i = 0; i < f->m->h->file_count; i++) {
 		int fd;
 
-		if (!layout_on_disk(&row[i]) || wanted_level(f->wanted, i) == WANTED_NOT)
+		if (!metainfo_on_disk(&row[i]) || wanted_level(f->wanted, i) == WANTED_NOT)
 			continue;
 		fd = files_get(f, i, FILES_READ, fault);
 		if (fd < 0 && fault->act)
@@ -652,7 +652,7 @@ void files_states(struct files *f, uint8_t *states)
 	uint32_t i;
 
 	for (i = 0; i < f->m->h->file_count; i++)
-		states[i] = (uint8_t)(layout_on_disk(&row[i]) ? state_of(f, i) : FILE_THERE);
+		states[i] = (uint8_t)(metainfo_on_disk(&row[i]) ? state_of(f, i) : FILE_THERE);
 }
 
 static int sync_dirs(struct files *f, struct fault *fault)
@@ -667,7 +667,7 @@ static int sync_dirs(struct files *f, struct fault *fault)
 		pthread_mutex_lock(&f->lock);
 		known = f->entries[i].state & ENTRY_KNOWN;
 		pthread_mutex_unlock(&f->lock);
-		if (!known || !layout_on_disk(&row[i]))
+		if (!known || !metainfo_on_disk(&row[i]))
 			continue;
 		if (place_sync_dirs(&f->place, path_of(f, i), before, fault) < 0) {
 			fault->file = i;
@@ -808,7 +808,7 @@ uint64_t files_blocks(struct files *f)
 	uint32_t i;
 
 	for (i = 0; i < f->m->h->file_count; i++) {
-		int fd = layout_on_disk(&metainfo_files(f->m)[i]) ? files_get(f, i, FILES_READ, &ignored) : -1;
+		int fd = metainfo_on_disk(&metainfo_files(f->m)[i]) ? files_get(f, i, FILES_READ, &ignored) : -1;
 
 		if (fd < 0)
 			continue;

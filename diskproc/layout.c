@@ -34,7 +34,7 @@ bool layout_next(struct layout_walk *w, struct span *s)
 		return false;
 	f = &w->files[w->file];
 	s->file = w->file;
-	s->pad = !layout_on_disk(f);
+	s->pad = !metainfo_on_disk(f);
 	s->offset = w->at - f->offset;
 	s->length = min_u64(w->left, f->length - s->offset);
 	w->at += s->length;

@@ -35,12 +35,6 @@ static inline uint64_t layout_piece_begin(const struct metainfo *m, uint32_t pie
 	return (uint64_t)piece * m->h->piece_length;
 }
 
-/* Whether this row of the table is a file that exists on disk (maybe empty). */
-static inline bool layout_on_disk(const struct metainfo_file *f)
-{
-	return !(f->flags & (METAINFO_FILE_PAD | METAINFO_FILE_SYMLINK));
-}
-
 /* Bytes of the range that are on disk: padding not counted. */
 uint64_t layout_disk_bytes(const struct metainfo *m, uint64_t begin, uint64_t length);
 /* Bytes of the range that are wanted; without a selection all of them, padding too. */

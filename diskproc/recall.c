@@ -82,7 +82,7 @@ void recall_run(struct work *w, struct recall *c)
 		/* Otherwise a write may have come between the sync of a file and the look at its time, within a tick of the clock. */
 		clean = record_header(c->record)->flags & RECORD_CLEAN;
 		for (i = 0; c->believe && i < w->m->h->file_count && !atomic_load(&w->stop); i++)
-			if (layout_on_disk(&metainfo_files(w->m)[i]) && files_are_as(w->files, i, &record_files(c->record)[i], clean))
+			if (metainfo_on_disk(&metainfo_files(w->m)[i]) && files_are_as(w->files, i, &record_files(c->record)[i], clean))
 				bitfield_set(c->as_were, i);
 		/* Nothing is believed, and what is on disk stays. */
 		if (atomic_load(&w->stop))

@@ -57,6 +57,12 @@ struct metainfo_file {
 	uint32_t spare;
 };
 
+/* Whether this row of the table is a file that exists on disk (maybe empty). */
+static inline bool metainfo_on_disk(const struct metainfo_file *f)
+{
+	return !(f->flags & (METAINFO_FILE_PAD | METAINFO_FILE_SYMLINK));
+}
+
 struct metainfo_url {
 	struct metainfo_text url;  /* printable ASCII only, no spaces (others percent-encoded) */
 	struct metainfo_text host; /* lower case, no brackets around IPv6 */

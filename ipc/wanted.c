@@ -66,11 +66,6 @@ const char *wanted_read(struct wanted *w, int fd)
 	return NULL;
 }
 
-static bool is_written(const struct metainfo_file *f)
-{
-	return !(f->flags & (METAINFO_FILE_PAD | METAINFO_FILE_SYMLINK));
-}
-
 const char *wanted_check(const struct wanted *w, const struct metainfo *m)
 {
 	const struct metainfo_file *f = metainfo_files(m);
@@ -83,7 +78,7 @@ const char *wanted_check(const struct wanted *w, const struct metainfo *m)
 	for (i = 0; i < w->files; i++) {
 		if (w->level[i] > WANTED_HIGH)
 			return "a file is wanted in a way that does not exist";
-		if (w->level[i] != WANTED_NOT && !is_written(&f[i]))
+		if (w->level[i] != WANTED_NOT && !metainfo_on_disk(&f[i]))
 			return "a file is wanted that is never written";
 	}
 	return NULL;
@@ -105,7 +100,7 @@ struct wanted_sum wanted_sum(const struct wanted *w, const struct metainfo *m)
 	for (i = 0; i < m->h->file_count; i++) {
 		uint64_t first, last;
 
-		if (!is_written(&f[i]) || wanted_level(w, i) == WANTED_NOT)
+		if (!metainfo_on_disk(&f[i]) || wanted_level(w, i) == WANTED_NOT)
 			continue;
 		sum.files++;
 		sum.bytes += f[i].length;

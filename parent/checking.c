@@ -144,7 +144,7 @@ static bool tell_all(const struct download *d)
 	for (i = 0; i < h->file_count; i++) {
 		struct standing s;
 
-		if (row[i].flags & (METAINFO_FILE_PAD | METAINFO_FILE_SYMLINK))
+		if (!metainfo_on_disk(&row[i]))
 			continue;
 		s = standing_of(d, i, blind);
 		files++;

@@ -67,10 +67,8 @@ static bool set_variable(const char *name, const char *value)
 static bool set_environment(const struct msg_hook_name *m, const char *path)
 {
 	char hash[41], bytes[24];
-	size_t i;
 
-	for (i = 0; i < sizeof m->info_hash; i++)
-		snprintf(hash + 2 * i, 3, "%02x", m->info_hash[i]);
+	hex_text(hash, m->info_hash, sizeof m->info_hash);
 	snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)m->bytes);
 	return set_variable("BULKHEAD_NAME", (const char *)m->name) && set_variable("BULKHEAD_PATH", path) &&
 	       set_variable("BULKHEAD_INFO_HASH", hash) && set_variable("BULKHEAD_BYTES", bytes);

@@ -161,11 +161,6 @@ bool select_is_list(const char *list)
 
 /* ---- files */
 
-static bool is_written(const struct metainfo_file *f)
-{
-	return !(f->flags & (METAINFO_FILE_PAD | METAINFO_FILE_SYMLINK));
-}
-
 /* What one list is applied to. */
 struct pass {
 	const struct metainfo *m;
@@ -179,7 +174,7 @@ struct pass {
 
 static bool set_level(const struct pass *p, uint32_t file)
 {
-	if (!is_written(&metainfo_files(p->m)[file]) || (p->only_wanted && p->level[file] == WANTED_NOT))
+	if (!metainfo_on_disk(&metainfo_files(p->m)[file]) || (p->only_wanted && p->level[file] == WANTED_NOT))
 		return false;
 	p->level[file] = p->set;
 	return true;
@@ -224,7 +219,7 @@ static bool shares(const uint8_t *level, const struct metainfo *m)
 		const struct metainfo_file *f = &metainfo_files(m)[i];
 		uint64_t first, end;
 
-		if (!f->length || !is_written(f))
+		if (!f->length || !metainfo_on_disk(f))
 			continue;
 		first = f->offset / m->h->piece_length;
 		end = (f->offset + f->length - 1) / m->h->piece_length + 1;
@@ -274,7 +269,7 @@ int select_files(struct selection *s, const struct options *o, const struct meta
 	}
 	s->sum = wanted_sum(&w, m);
 	for (i = 0; i < w.files; i++)
-		s->partial |= w.level[i] == WANTED_NOT && is_written(&metainfo_files(m)[i]);
+		s->partial |= w.level[i] == WANTED_NOT && metainfo_on_disk(&metainfo_files(m)[i]);
 	s->shares = s->partial && shares(w.level, m);
 	s->fd = wanted_seal(w.level, w.files);
 	if (s->fd < 0) {

@@ -164,20 +164,22 @@ static int open_record(const struct state *s, bool make, int tries)
 	return -1;
 }
 
-#define HAVE_NAME (sizeof((struct state *)0)->name + sizeof HAVE)
+#define BESIDE_NAME (sizeof((struct state *)0)->name + 16)
 
-static void have_name(const struct state *s, char name[HAVE_NAME])
+/* The name of what stands beside the record: HAVE or PARTS. */
+static const char *beside(char name[BESIDE_NAME], const struct state *s, const char *which)
 {
-	snprintf(name, HAVE_NAME, "%s" HAVE, s->name);
+	snprintf(name, BESIDE_NAME, "%s%s", s->name, which);
+	return name;
 }
 
 /* The record is open and locked: nobody else has that of its pieces.  fresh: what is in it is of something else. */
 static void open_have(struct state *s, bool fresh)
 {
-	char name[HAVE_NAME];
+	char name[BESIDE_NAME];
 	int tries;
 
-	have_name(s, name);
+	beside(name, s, HAVE);
 	for (tries = 2; tries && s->have < 0; tries--) {
 		if (fresh)
 			(void)unlinkat(s->dir, name, 0);
@@ -205,14 +207,6 @@ static bool is_old(const struct state *s)
 	struct stat st;
 
 	return fstat(s->fd, &st) == 0 && time(NULL) - st.st_mtime > (time_t)STATE_KEEP_S;
-}
-
-#define PARTS_NAME (sizeof((struct state *)0)->name + sizeof PARTS)
-
-static const char *parts_name(char out[PARTS_NAME], const char *record)
-{
-	snprintf(out, PARTS_NAME, "%s" PARTS, record);
-	return out;
 }
 
 /* Calls `look` with each record that can be had, until it returns false. */
@@ -247,15 +241,14 @@ static void each_record(int dir, bool (*look)(struct state *s, void *with), void
 /* The old one of a download that was finished, and of which nothing was given, goes. */
 static bool prune(struct state *s, void *with)
 {
-	char have[HAVE_NAME], parts[PARTS_NAME];
+	char name[BESIDE_NAME];
 
 	(void)with;
 	if (s->record.flags & STATE_FINISHED && !(s->record.flags & STATE_PARTIAL) && is_old(s)) {
-		(void)unlinkat(s->dir, parts_name(parts, s->name), 0);
+		(void)unlinkat(s->dir, beside(name, s, PARTS), 0);
 		if (s->record.uploaded)
 			return true;
-		have_name(s, have);
-		(void)unlinkat(s->dir, have, 0);
+		(void)unlinkat(s->dir, beside(name, s, HAVE), 0);
 		(void)unlinkat(s->dir, s->name, 0);
 	}
 	return true;
@@ -407,14 +400,12 @@ int state_directory(const char *named, char *error, size_t room)
 int state_find(struct state *s, int dir, const uint8_t *info_hash, int where, char *error, size_t room)
 {
 	struct state_identity id;
-	size_t i;
 
 	state_init(s);
 	if (identify(where, &id) < 0)
 		return complain(error, room, "cannot look at the output directory: %s", strerror(errno));
 	s->dir = dir;
-	for (i = 0; i < 20; i++)
-		snprintf(s->name + 2 * i, 3, "%02x", info_hash[i]);
+	hex_text(s->name, info_hash, HASH_HEX / 2);
 	snprintf(s->name + HASH_HEX, sizeof s->name - HASH_HEX, "-%llx-%llx", (unsigned long long)id.inode,
 		 (unsigned long long)(id.birth_ns ? id.birth_ns : id.device));
 	s->fd = open_record(s, false, LOCK_TRIES);
@@ -519,10 +510,10 @@ int state_set_partial(struct state *s, bool partial, char *error, size_t room)
 
 int state_parts(const struct state *s, bool fresh, bool make, int *fd, char *error, size_t room)
 {
-	char name[PARTS_NAME];
+	char name[BESIDE_NAME];
 	struct stat st;
 
-	parts_name(name, s->name);
+	beside(name, s, PARTS);
 	if (fresh)
 		(void)unlinkat(s->dir, name, 0);
 	*fd = openat(s->dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (make ? O_CREAT : 0), 0600);

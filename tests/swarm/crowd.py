@@ -119,6 +119,7 @@ def main():
     a.add_argument("--within", type=float, help="seconds that a run may take")
     a.add_argument("--option", action="append", default=[], help="for every bulkhead")
     a = a.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("crowd.py: ended"))  # by way of what ends the swarm
     if not isolation.enter():
         sys.exit("crowd.py: no network namespace to be had")
     folder = tempfile.mkdtemp(prefix="bulkhead-crowd-")

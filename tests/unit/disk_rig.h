@@ -338,7 +338,7 @@ static bool rig_files_good(const struct rig *r)
 		int fd = r->single >= 0 ? dup(r->single) : openat(r->root, metainfo_str(&r->m, f[i].path), O_RDONLY | O_NOFOLLOW);
 		bool good;
 
-		if (!layout_on_disk(&f[i])) {
+		if (!metainfo_on_disk(&f[i])) {
 			good = fd < 0;
 		} else {
 			fixture_payload(&r->m, ought, f[i].offset, (size_t)f[i].length);

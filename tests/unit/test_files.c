@@ -447,7 +447,7 @@ static void test_read_only_audit_wants_every_file_with_its_length(void **state)
 
 	use(b, false, false, 10);
 	for (i = 0; i < FILES; i++)
-		if (layout_on_disk(&metainfo_files(&b->m)[i]) && write_get(b, i) >= 0)
+		if (metainfo_on_disk(&metainfo_files(&b->m)[i]) && write_get(b, i) >= 0)
 			files_put(b->files, i);
 	use(b, true, true, 10);
 	assert_int_equal(files_audit(b->files, &b->fault), 0);

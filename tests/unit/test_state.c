@@ -448,13 +448,13 @@ static void test_parts_go_with_a_record_that_has_all_files(void **state)
 
 static void test_a_parts_file_that_is_a_link_is_refused(void **state)
 {
-	char name[sizeof s.name + sizeof PARTS];
+	char name[BESIDE_NAME];
 	int fd = 7;
 
 	(void)state;
 	find();
 	claim();
-	assert_int_equal(symlinkat("/etc/passwd", dir, parts_name(name, s.name)), 0);
+	assert_int_equal(symlinkat("/etc/passwd", dir, beside(name, &s, PARTS)), 0);
 	assert_int_equal(state_parts(&s, false, true, &fd, error, sizeof error), -1);
 	assert_int_equal(fd, -1);
 	/* Of a NAME.part that is new, whatever is there goes. */
