@@ -52,6 +52,17 @@ enum setup_fd {
 	SETUP_FD_COUNT
 };
 
+/* How we learned of a peer. */
+enum peer_source {
+	PEER_FROM_USER,     /* --peer, or a magnet link's x.pe */
+	PEER_FROM_TRACKER,
+	PEER_FROM_INCOMING, /* it connected to us */
+	PEER_FROM_PEX,      /* BEP 11 */
+	PEER_FROM_DHT,      /* BEP 5 */
+	PEER_FROM_LSD,      /* BEP 14 */
+	PEER_SOURCES
+};
+
 enum net_kind { NET_PEER = 1, NET_TRACKER = 2, NET_WEBSEED = 3 };
 
 /* An address and port.  IPv4 uses the first four bytes of ip, the others are zero. */
@@ -262,7 +273,8 @@ struct msg_peer_info { /* at most once in two seconds for each peer, when NET_OP
 	uint32_t have_pieces;
 	uint32_t requests;   /* asked of it and not answered */
 	uint32_t queued;     /* asked by it and not answered */
-	uint32_t spare[2];
+	uint32_t sources;    /* bits 1 << enum peer_source, at least one */
+	uint32_t spare;
 	uint64_t down_rate, up_rate; /* payload bytes per second */
 	uint64_t received_bytes, sent_bytes;
 	uint8_t client[48];  /* NUL-padded; the receiver escapes it before anyone sees it */

@@ -95,7 +95,7 @@ static uint32_t make_room(struct candidates *c)
 	return worst;
 }
 
-uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, bool forced, uint64_t now_ms)
+uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, enum peer_source source, uint64_t now_ms)
 {
 	uint32_t b, i;
 
@@ -104,7 +104,8 @@ uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, bool 
 	b = hash(c, addr);
 	for (i = c->bucket[b]; i; i = c->next[i - 1])
 		if (same(&c->all[i - 1].addr, addr)) {
-			c->all[i - 1].forced |= forced;
+			c->all[i - 1].sources |= 1u << source;
+			c->all[i - 1].forced |= source == PEER_FROM_USER;
 			return i - 1;
 		}
 	i = make_room(c);
@@ -112,8 +113,8 @@ uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, bool 
 		return i;
 	/* An id names its place and how often the table gave a place away: a late blame never hits a newcomer. */
 	c->generation = (c->generation + 1) & 0x7ffff;
-	c->all[i] = (struct candidate){ .addr = *addr, .id = (c->generation << 12 | i) + 1, .state = CANDIDATE_IDLE, .forced = forced,
-					.next_ms = now_ms };
+	c->all[i] = (struct candidate){ .addr = *addr, .id = (c->generation << 12 | i) + 1, .state = CANDIDATE_IDLE,
+					.sources = 1u << source, .forced = source == PEER_FROM_USER, .next_ms = now_ms };
 	c->next[i] = c->bucket[b];
 	c->bucket[b] = i + 1;
 	c->known++;

@@ -20,7 +20,8 @@ struct candidate {
 	uint32_t id;
 	enum candidate_state state;
 	uint32_t failures; /* in a row */
-	bool forced;       /* --peer */
+	uint32_t sources;  /* bits 1 << enum peer_source: who named it */
+	bool forced;       /* the user did */
 	bool banned;       /* never, however its dial ends */
 	bool refused;      /* never, since the policy refuses it: costs little to find out again */
 	uint64_t next_ms;  /* not before */
@@ -34,7 +35,7 @@ struct candidates *candidates_new(uint64_t key);
 void candidates_free(struct candidates *c);
 
 /* Returns its index, also when it is known already; NO_CANDIDATE when the table is full of better ones or it is no address. */
-uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, bool forced, uint64_t now_ms);
+uint32_t candidates_add(struct candidates *c, const struct net_addr *addr, enum peer_source source, uint64_t now_ms);
 struct candidate *candidates_at(struct candidates *c, uint32_t index);
 /* By id; NULL when it is gone. */
 struct candidate *candidates_by_id(struct candidates *c, uint32_t id);

@@ -160,7 +160,7 @@ static void on_tracker_peer(void *arg, const struct net_addr *addr)
 {
 	struct net *n = arg;
 
-	swarm_add_address(n->swarm, addr, false);
+	swarm_add_address(n->swarm, addr, PEER_FROM_TRACKER);
 }
 
 static void on_tracker_peer_name(void *arg, const char *host, uint16_t port)
@@ -246,7 +246,7 @@ static int on_peer_add(void *self, const void *message, int fd)
 	const struct msg_peer_add *m = message;
 
 	(void)fd;
-	swarm_add_address(n->swarm, &m->addr, true);
+	swarm_add_address(n->swarm, &m->addr, PEER_FROM_USER);
 	return 0;
 }
 

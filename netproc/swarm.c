@@ -461,6 +461,7 @@ bool swarm_peer_info(struct swarm *s, uint32_t i, struct msg_peer_info *out)
 		     (p->incoming ? PEER_INFO_INCOMING : 0u) | (p->pick.all ? PEER_INFO_SEED : 0u) |
 		     (p->upload_only ? PEER_INFO_UPLOAD_ONLY : 0u) | (p->fast ? PEER_INFO_FAST : 0u) |
 		     (p->extended ? PEER_INFO_EXTENDED : 0u);
+	out->sources = p->candidate == NO_CANDIDATE ? 1u << PEER_FROM_INCOMING : candidates_at(s->candidates, p->candidate)->sources;
 	out->have_pieces = p->pick.all ? s->info->h->piece_count : p->pick.have_count;
 	out->requests = p->pick.queue_count;
 	out->queued = requests_count(&p->up.requests);

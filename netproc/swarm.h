@@ -35,8 +35,8 @@ void swarm_free(struct swarm *s);
 /* diskproc's channel and slots: at start, and again when it was restarted.  Both are taken. */
 void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd);
 
-/* An address that a tracker or the user named; `forced` for --peer: tried sooner, never forgotten. */
-void swarm_add_address(struct swarm *s, const struct net_addr *addr, bool forced);
+/* An address that somebody named; the user's are tried sooner and never forgotten. */
+void swarm_add_address(struct swarm *s, const struct net_addr *addr, enum peer_source source);
 /* A peer that a tracker named by host. */
 void swarm_add_name(struct swarm *s, const char *host, uint16_t port);
 

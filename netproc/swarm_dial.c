@@ -73,7 +73,7 @@ static void on_dial_done(void *arg, int fd, const struct net_addr *addr, const s
 	s->dials_under_way--;
 	s->connect = true;
 	if (i == NO_CANDIDATE && fd >= 0) { /* a host name: the address that answered */
-		i = candidates_add(s->candidates, addr, false, loop_now(s->loop));
+		i = candidates_add(s->candidates, addr, PEER_FROM_TRACKER, loop_now(s->loop));
 		if (i == NO_CANDIDATE || candidates_at(s->candidates, i)->state != CANDIDATE_IDLE) {
 			close(fd);
 			return;
@@ -129,11 +129,11 @@ void swarm_connect_more(struct swarm *s)
 	}
 }
 
-void swarm_add_address(struct swarm *s, const struct net_addr *addr, bool forced)
+void swarm_add_address(struct swarm *s, const struct net_addr *addr, enum peer_source source)
 {
 	if (addr->family == 4 ? !s->options.use_ipv4 : !s->options.use_ipv6)
 		return;
-	if (candidates_add(s->candidates, addr, forced, loop_now(s->loop)) != NO_CANDIDATE)
+	if (candidates_add(s->candidates, addr, source, loop_now(s->loop)) != NO_CANDIDATE)
 		s->connect = true;
 }
 

@@ -31,8 +31,8 @@ void peer_table_clear(struct peer_table *t)
 
 bool peer_table_add(struct peer_table *t, const struct msg_peer_info *m, uint32_t piece_count, uint64_t now_ms)
 {
-	if (!t->rows || (m->addr.family != 4 && m->addr.family != 6) || m->flags >= PEER_INFO_EXTENDED * 2 || m->have_pieces > piece_count ||
-	    m->snapshot < t->snapshot)
+	if (!t->rows || (m->addr.family != 4 && m->addr.family != 6) || m->flags >= PEER_INFO_EXTENDED * 2 || m->sources >= 1u << PEER_SOURCES ||
+	    m->have_pieces > piece_count || m->snapshot < t->snapshot)
 		return false;
 	if (m->snapshot > t->snapshot)
 		t->count = 0;

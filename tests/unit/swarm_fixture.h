@@ -127,7 +127,7 @@ static struct peer *fixture_peer(struct fixture *f, uint32_t n, int *other)
 	put_be32(a.ip, 0x01000000u + n);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv))
 		abort();
-	c = candidates_add(f->swarm->candidates, &a, false, 0);
+	c = candidates_add(f->swarm->candidates, &a, PEER_FROM_TRACKER, 0);
 	candidates_take(f->swarm->candidates, c);
 	swarm_connected(f->swarm, c, sv[0]);
 	p = candidates_at(f->swarm->candidates, c)->peer;

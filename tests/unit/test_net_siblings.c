@@ -106,7 +106,7 @@ static void test_a_dialer_that_breaks_the_contract_is_accused_and_nobody_waits_f
 
 	(void)state;
 	fixture_begin(&f);
-	swarm_add_address(f.swarm, &a, false);
+	swarm_add_address(f.swarm, &a, PEER_FROM_TRACKER);
 	fixture_turn(&f);
 	assert_int_equal(f.swarm->dials_under_way, 1);
 	assert_int_equal(write(f.dialer, &p, sizeof p), (ssize_t)sizeof p); /* a tag that was never given */
@@ -206,7 +206,7 @@ static void test_after_a_hold_nobody_is_dialled_until_another_diskproc_comes(voi
 	fixture_begin(&f);
 	fixture_say(&f, MSG_HOLD, &hold);
 	fixture_turn(&f);
-	swarm_add_address(f.swarm, &a, false);
+	swarm_add_address(f.swarm, &a, PEER_FROM_TRACKER);
 	fixture_turn(&f);
 	assert_int_equal(dials_asked(), 0);
 	assert_int_equal(channel_pair(pair), 0);
@@ -227,7 +227,7 @@ static void test_after_shutdown_another_diskproc_changes_nothing(void **state)
 	(void)state;
 	fixture_begin(&f);
 	swarm_shutdown(f.swarm);
-	swarm_add_address(f.swarm, &a, false);
+	swarm_add_address(f.swarm, &a, PEER_FROM_TRACKER);
 	fixture_turn(&f);
 	assert_int_equal(dials_asked(), 0);
 }

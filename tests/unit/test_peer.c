@@ -261,7 +261,7 @@ static struct peer *connect_again(int *end_of_it)
 	uint32_t c;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
-	c = candidates_add(f.swarm->candidates, &a, false, 0);
+	c = candidates_add(f.swarm->candidates, &a, PEER_FROM_TRACKER, 0);
 	candidates_take(f.swarm->candidates, c);
 	swarm_connected(f.swarm, c, sv[0]);
 	second = candidates_at(f.swarm->candidates, c)->peer;
@@ -501,7 +501,7 @@ static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **st
 static void test_who_is_banned_while_it_is_dialled_is_not_connected(void **state)
 {
 	struct net_addr a = { .family = 4, .ip = { 1, 2, 3, 4 }, .port = 1000 };
-	uint32_t i = candidates_add(f.swarm->candidates, &a, false, 0), count = f.swarm->count;
+	uint32_t i = candidates_add(f.swarm->candidates, &a, PEER_FROM_TRACKER, 0), count = f.swarm->count;
 	struct candidate *c = candidates_at(f.swarm->candidates, i);
 	int sv[2];
 	uint8_t byte;

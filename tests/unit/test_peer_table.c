@@ -84,6 +84,9 @@ static void test_a_row_that_breaks_the_contract_is_refused(void **state)
 	m.addr.family = 5;
 	assert_false(add(m, 1000));
 	m = peer(5, 2);
+	m.sources = 1u << PEER_SOURCES;
+	assert_false(add(m, 0));
+	m.sources = 0;
 	m.flags = PEER_INFO_EXTENDED << 1;
 	assert_false(add(m, 1000));
 	m.flags = 1u << 31;

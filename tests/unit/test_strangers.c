@@ -106,7 +106,7 @@ static void test_ids_are_no_candidates_ids_and_differ(void **state)
 					  candidates_add(f.swarm->candidates,
 							 &(struct net_addr){
 							     .family = 4, .port = 1, .ip = { 1, (uint8_t)(i >> 6), (uint8_t)(i & 63) } },
-							 true, 0) &
+							 PEER_FROM_USER, 0) &
 					      (CANDIDATES_MAX - 1))
 				->id <= STRANGER_ID);
 }
