@@ -52,19 +52,10 @@ static int on_read(void *self, const void *message, int fd)
 	return upload_on_read(&d->upload, message, d->store.hold);
 }
 
-static int on_data_done(void *self, const void *message, int fd)
-{
-	struct disk *d = self;
-
-	(void)fd;
-	return upload_on_done_slot(&d->upload, message);
-}
-
 static const struct permit net_permits[] = {
 	{ MSG_BLOCK, IN(NET_OPEN) | IN(NET_HELD), on_block },
 	{ MSG_SPILL, IN(NET_OPEN) | IN(NET_HELD), on_spill },
 	{ MSG_READ, IN(NET_OPEN) | IN(NET_HELD), on_read },
-	{ MSG_DATA_DONE, IN(NET_OPEN) | IN(NET_HELD), on_data_done },
 };
 
 /* A new netproc's descriptors come one by one: its channel, then its slots. */
@@ -137,7 +128,7 @@ void disk_make_threads(struct disk *d)
 }
 
 void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
-	       const struct slots *upload)
+	       const int conveyor[2])
 {
 	d->m = *m;
 	d->files = files_new(&d->m, o);
@@ -149,7 +140,8 @@ void disk_open(struct disk *d, const struct metainfo *m, const struct files_opti
 	d->store.stall.wanted = d->options.wait_space;
 	d->store.net = &d->net;
 	d->store.slots = &d->slots;
-	upload_init(&d->upload, upload, &d->m, &d->work, d->pool, &d->net, d->store.have);
+	d->work.conveyor = conveyor[1];
+	upload_init(&d->upload, conveyor[0], &d->m, &d->work, d->pool, &d->net, d->store.have);
 	check_init(&d->check, &d->m, d->options.threads);
 	record_init(&d->record, record_fd, &d->m, d->work.sha1);
 	recall_init(&d->recall, &d->record, &d->m, d->options.check_existing != CHECK_NOTHING && d->options.check_existing != CHECK_ALL);
@@ -365,7 +357,11 @@ static void on_done(struct disk *d, struct job *j)
 {
 	switch (j->kind) {
 	case JOB_READ:
-		upload_on_done(&d->upload, j);
+		if (upload_on_done(&d->upload, j) < 0 && d->net.fd >= 0) {
+			accuse(ROLE_NETPROC, &d->net, "READ", d->upload.why);
+			channel_close(&d->net);
+			d->upload.why = NULL;
+		}
 		if (d->upload.fault.act)
 			storage_failed(d, &d->upload.fault);
 		return;

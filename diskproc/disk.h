@@ -77,11 +77,11 @@ void disk_init(struct disk *d, struct channel *control, const struct msg_disk_op
 /* Makes the threads: after Landlock, before the lock. */
 void disk_make_threads(struct disk *d);
 /*
- * After the lock: the validated form (kept mapped), the files of it, and our upload slots, borrowed; the record (-1: none is
- * kept), taken.  Takes the memory.
+ * After the lock: the validated form (kept mapped), the files of it, and both ends of the conveyor, borrowed; the record (-1: none
+ * is kept), taken.  Takes the memory.
  */
 void disk_open(struct disk *d, const struct metainfo *m, const struct files_options *o, int spill_fd, int record_fd,
-	       const struct slots *upload);
+	       const int conveyor[2]);
 /* Ends the threads and frees all; no job may be busy.  For tests. */
 void disk_release(struct disk *d);
 

@@ -1,8 +1,9 @@
 /*
- * fetch.h - parts of verified pieces, from the files into upload slots: the only place where payload is read out.
+ * fetch.h - parts of verified pieces, from the files into the conveyor: the only place where payload is read out.
  *
- * A list of jobs by `others`, in the order of the payload: neighbours in one
- * file are read in one call, each into its own buffer.  Padding is zeros.
+ * Pages of the file go into the pipe as they are, neighbours in one call.  What
+ * lies in several files, or in padding (zeros), is read and written instead:
+ * each end of a file would take a place of its own in the pipe.
  */
 #ifndef DISKPROC_FETCH_H
 #define DISKPROC_FETCH_H
@@ -10,13 +11,11 @@
 #include "work.h"
 
 /*
- * In the loop, which waits for no disk: takes what is in the page cache, of files
- * that are open, and sets job.good of each part that is whole.  False: this file
- * system cannot tell what would have to be waited for, and nobody need ask again.
+ * In the worker of the read lane, which is one: a list of jobs by `others`, whose
+ * bytes go into the pipe in that order.  Sets job.put, what is there of each, and
+ * job.good: all; otherwise job.fault says why (a file that is shorter than it
+ * was is a fault too), unless nothing was to be read (bytes 0) or the pipe is full.
  */
-bool fetch_cached(struct work *w, struct job *list) MUST_CHECK;
-
-/* In a worker: sets job.good, or job.fault when it is not to be had: a file that is shorter than it was is a fault too. */
 void fetch_read(struct work *w, struct job *list);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * main.c - bulkhead-diskproc: owns the output and the hashes, has no network.
  *
- * Makes its slots, takes its descriptors, warms up, locks down, loops.  Trusts nobody: netproc's
+ * Makes its conveyor, takes its descriptors, warms up, locks down, loops.  Trusts nobody: netproc's
  * messages are checked in store.c, its slots are copied before they are looked
  * at, the form is validated here again.
  */
@@ -59,17 +59,16 @@ int main(void)
 {
 	static struct compartment c;
 	static struct disk d;
-	static struct slots upload;
 	static struct wanted wanted;
 	struct files_options o;
 	struct metainfo m;
 	enum disk_turn turn;
 	const char *wrong;
 	uint32_t status;
-	int spill, form, record;
+	int spill, form, record, conveyor[2];
 
 	compartment_hello(&c, ROLE_DISKPROC);
-	compartment_make_slots(&c, &upload);
+	conveyor[1] = compartment_make_conveyor(&c, &conveyor[0]);
 	compartment_receive(&c);
 	signal(SIGPIPE, SIG_IGN); /* a sibling that dies is an error of write, not our end */
 	signal(SIGXFSZ, SIG_IGN); /* the same for a file that may not grow */
@@ -95,7 +94,7 @@ int main(void)
 	wrong = wanted_check(&wanted, &m);
 	if (wrong)
 		refuse(&c, "what is wanted", wrong);
-	disk_open(&d, &m, &o, spill, record, &upload);
+	disk_open(&d, &m, &o, spill, record, conveyor);
 	if (c.fds[SETUP_DISK] >= 0) {
 		int net = compartment_take(&c, SETUP_DISK);
 

@@ -26,14 +26,14 @@ void run_add(struct run *r, struct job *j, const struct span *s, uint8_t *data)
 	r->bytes += s->length;
 }
 
-int run_all(struct run *r, int fd, ssize_t (*call)(int, const struct iovec *, int, off_t))
+int run_all(struct run *r, int fd)
 {
 	struct iovec *v = r->part;
 	int parts = (int)r->parts;
 	uint64_t offset = r->offset;
 
 	while (parts) {
-		ssize_t n = call(fd, v, parts, (off_t)offset);
+		ssize_t n = pwritev(fd, v, parts, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;

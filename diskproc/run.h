@@ -1,5 +1,5 @@
 /*
- * run.h - parts that follow each other in one file, moved in one call: what writer.c and fetch.c have in common.
+ * run.h - parts that follow each other in one file, moved in one call: what writer.c writes.
  *
  * Parts are added in the order of the payload.  One that does not continue the
  * run ends it: what was collected is moved, and another begins.
@@ -16,7 +16,6 @@
 struct run {
 	struct work *work;
 	void (*move)(struct run *r); /* all of its parts, which it may change; what came of it goes into the jobs */
-	bool cannot;                 /* fetch_cached()'s answer */
 	uint32_t file;
 	uint64_t offset, bytes;
 	uint32_t parts;
@@ -28,7 +27,7 @@ void run_add(struct run *r, struct job *j, const struct span *s, uint8_t *data);
 /* Moves what was collected; harmless when that is nothing. */
 void run_end(struct run *r);
 
-/* Moves all parts by preadv() or pwritev().  0, or -1 with errno: EIO when there is no more of the file.  Changes the parts. */
-int run_all(struct run *r, int fd, ssize_t (*call)(int, const struct iovec *, int, off_t)) MUST_CHECK;
+/* Writes all parts by pwritev().  0, or -1 with errno.  Changes the parts. */
+int run_all(struct run *r, int fd) MUST_CHECK;
 
 #endif

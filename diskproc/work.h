@@ -5,7 +5,7 @@
  * worker touches nothing else but what is constant (the form), files.h (which
  * locks) and its own context.  Hash first, then write, from the same private
  * buffer: P2.  A VERIFY may stand for several pieces (gather.h), a READ for
- * several parts (upload.h): they come and go as one job.
+ * several parts (fetch.h): they come and go as one job.
  */
 #ifndef DISKPROC_WORK_H
 #define DISKPROC_WORK_H
@@ -27,7 +27,7 @@ enum job_kind {
 	JOB_SYNC,    /* all that was written; then the record */
 	JOB_RECALL,  /* what the record answers for */
 	JOB_WRITE,   /* VERIFY again, when only the writing of a good piece has failed */
-	JOB_READ,    /* read a part of a verified piece from the files */
+	JOB_READ,    /* parts of verified pieces go from the files into the conveyor */
 };
 
 #define CHECK_MAX_PIECES 256u /* in one JOB_CHECK */
@@ -40,6 +40,7 @@ struct job {
 	uint32_t piece; /* CHECK: the first */
 	uint32_t bytes; /* of the piece; READ: of the part */
 	uint32_t begin; /* READ: of the part, in the piece */
+	uint32_t put;   /* READ: bytes of it that are in the conveyor */
 	uint8_t *buffer;
 	EVP_MD_CTX *hash;     /* running, of its first `hashed` bytes; the piece's */
 	uint32_t hashed;      /* bytes that are in `hash` already */
@@ -52,10 +53,10 @@ struct job {
 	bool clean;           /* SYNC: as RECORD_CLEAN */
 	bool last;            /* SYNC: all was written; whether it is there still is looked at, too */
 	bool stalled;         /* stall.h: it waits, or is tried again */
-	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order of the payload. */
+	/* Those that are done with this one, a list by this pointer.  VERIFY: whole pieces of the same length; READ: in the order in which they were asked for. */
 	struct job *others;
 	/* The answer. */
-	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too.  READ: all of it is in the buffer */
+	bool good;            /* VERIFY: the hash matched; it is on disk when fault.act is 0 too.  READ: all of it is in the conveyor */
 	struct fault fault;
 	int record_error;     /* SYNC, PREPARE: errno of the record, which costs nothing but time; 0 */
 	uint64_t *sums;       /* VERIFY: of each block (malloc) when the hash did not match or want_sums */
@@ -69,6 +70,7 @@ struct work {
 	const struct metainfo *m;
 	struct files *files;
 	int spill_fd;
+	int conveyor;             /* the writing end; -1: nobody reads out */
 	bool read_only;
 	struct record *record;    /* NULL: none is kept */
 	struct recall *recall;

@@ -15,7 +15,7 @@ static void move_out(struct run *r)
 	int fd = files_get(w->files, r->file, FILES_WRITE, &fault);
 
 	if (fd >= 0) {
-		if (run_all(r, fd, pwritev) < 0)
+		if (run_all(r, fd) < 0)
 			fault = files_fault(w->files, DISK_ACT_WRITE, errno, r->file);
 		files_wrote(w->files, r->file);
 		files_put(w->files, r->file);

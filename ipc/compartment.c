@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "accuse.h"
+#include "conveyor.h"
 #include "slots.h"
 
 /*
@@ -63,7 +64,7 @@ static uint32_t expected_fds(enum role role)
 	case ROLE_DIALER:
 		return 1u << SETUP_FORM | 1u << SETUP_DIAL | 1u << SETUP_RESOLVE;
 	case ROLE_NETPROC:
-		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA | 1u << SETUP_UPLOAD_SLOTS |
+		return 1u << SETUP_FORM | 1u << SETUP_DISK | 1u << SETUP_DIAL | 1u << SETUP_CA | 1u << SETUP_CONVEYOR |
 		       1u << SETUP_WANTED;
 	case ROLE_DISKPROC:
 		return 1u << SETUP_FORM | 1u << SETUP_ROOT | 1u << SETUP_FILE | 1u << SETUP_SPILL | 1u << SETUP_DISK | 1u << SETUP_SLOTS |
@@ -196,6 +197,22 @@ void compartment_make_slots(struct compartment *c, struct slots *slots)
 		fail(c, "cannot make the slots", strerror(errno));
 	if (channel_push_fd(&c->control, MSG_SLOTS, &m, fd, true) < 0 || channel_flush(&c->control) != 0)
 		fail(c, "SLOTS", "the parent is gone");
+}
+
+int compartment_make_conveyor(struct compartment *c, int *own)
+{
+	struct msg_conveyor m = { 0 };
+	int end[2], passed;
+
+	if (conveyor_make(end) < 0)
+		fail(c, "cannot make the pipe for uploads", errno == EPERM ? "the pipes of this user take too many pages (pipe-user-pages-soft)" : strerror(errno));
+	passed = fcntl(end[0], F_DUPFD_CLOEXEC, 0);
+	if (passed < 0)
+		fail(c, "cannot make the pipe for uploads", strerror(errno));
+	if (channel_push_fd(&c->control, MSG_CONVEYOR, &m, passed, true) < 0 || channel_flush(&c->control) != 0)
+		fail(c, "CONVEYOR", "the parent is gone");
+	*own = end[0];
+	return end[1];
 }
 
 void compartment_landlock(struct compartment *c, int root)

@@ -49,6 +49,8 @@ void compartment_hello(struct compartment *c, enum role role);
 /* Makes this role's slots and hands them to the parent.  Exits when it cannot. */
 struct slots;
 void compartment_make_slots(struct compartment *c, struct slots *slots);
+/* diskproc: makes the conveyor and hands its reading end to the parent.  Returns the writing end; *own is a reading end of our own. */
+int compartment_make_conveyor(struct compartment *c, int *own);
 /* Receives SETUP_FD, options, ALLOW_* until SETUP_END, for as long as the parent takes. */
 void compartment_receive(struct compartment *c);
 

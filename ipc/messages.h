@@ -45,7 +45,7 @@ enum setup_fd {
 	SETUP_RESOLVE,     /* dialer: channel to resolver; resolver: channel to dialer */
 	SETUP_SLOTS,       /* diskproc: netproc's sealed slots */
 	SETUP_CA,          /* netproc: certificate authorities, PEM */
-	SETUP_UPLOAD_SLOTS, /* netproc: diskproc's sealed slots, for what is uploaded */
+	SETUP_CONVEYOR,    /* netproc: the reading end of diskproc's pipe, for what is uploaded (conveyor.h) */
 	SETUP_RECORD,      /* diskproc: the record of what is verified, open for reading and writing; not for what is only checked */
 	SETUP_WANTED,      /* netproc, diskproc: which files are wanted (wanted.h), sealed; without it: all */
 	SETUP_PARTS,       /* diskproc: a sparse file for bytes of wanted pieces that belong to files which are not wanted */
@@ -194,7 +194,8 @@ struct msg_hello {
 	uint32_t spare;
 };
 struct msg_listener { uint32_t spare; };  /* + the seccomp listener: forbidden calls are named by it */
-struct msg_slots { uint32_t count; };     /* + the sealed slots that the sender writes: netproc's, diskproc's */
+struct msg_slots { uint32_t count; };     /* netproc: + the sealed slots that it writes */
+struct msg_conveyor { uint32_t spare; };  /* diskproc: + the reading end of the pipe that it writes */
 struct msg_ready {
 	uint32_t walls;      /* bits of enum wall (sandbox.h) that are up */
 	uint32_t fd_count;   /* open descriptors */
@@ -379,11 +380,14 @@ struct msg_hold { uint32_t spare; };     /* d->n: storage failed or the end is n
 struct msg_read {                        /* n->d: a part of a verified piece, wanted or not; answered once, by DATA or READ_FAILED */
 	uint32_t tag;         /* netproc's own, returned in the answer */
 	uint32_t piece, begin;
-	uint32_t length;      /* 1..SLOT_BYTES, inside the piece */
+	uint32_t length;      /* 1..CONVEYOR_READ_MAX, inside the piece */
 };
-struct msg_data { uint32_t tag, slot; }; /* d->n: the bytes are in this upload slot, which is netproc's until DATA_DONE */
-struct msg_read_failed { uint32_t tag; int32_t error; }; /* d->n: errno; the parent is told by DISK_ERROR */
-struct msg_data_done { uint32_t slot; }; /* n->d */
+struct msg_data { uint32_t tag; };       /* d->n: its bytes are the next ones in the conveyor; answers come in the order of the READs */
+struct msg_read_failed {                 /* d->n */
+	uint32_t tag;
+	int32_t error;  /* errno; the parent is told by DISK_ERROR */
+	uint32_t bytes; /* of it that are in the conveyor all the same, below its length: nobody's */
+};
 
 /* ---- netproc <-> dialer ---- */
 struct msg_dial {
@@ -508,6 +512,7 @@ struct msg_hook_done {                    /* h->p: the program has ended */
 	X(HELLO, hello, 1, 0)                                  \
 	X(LISTENER, listener, 1, 1)                            \
 	X(SLOTS, slots, 1, 1)                                  \
+	X(CONVEYOR, conveyor, 1, 1)                            \
 	X(READY, ready, 1, 0)                                  \
 	X(LISTENING, listening, 1, 0)                          \
 	X(LISTEN_PORT, listen_port, 1, 0)                      \
@@ -535,7 +540,6 @@ struct msg_hook_done {                    /* h->p: the program has ended */
 	X(READ, read, 64, 0)                                   \
 	X(DATA, data, 64, 0)                                   \
 	X(READ_FAILED, read_failed, 64, 0)                     \
-	X(DATA_DONE, data_done, 256, 0)                        \
 	X(DIAL, dial, 64, 0)                                   \
 	X(DIAL_NAME, dial_name, 1, 0)                          \
 	X(DIAL_CANCEL, dial_cancel, 64, 0)                     \

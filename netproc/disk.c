@@ -6,12 +6,14 @@
  * or out of turn is a broken contract, and ends the conversation: the parent is
  * told, and passes a channel to another diskproc.
  *
- * An upload slot is counted from READ until its DATA_DONE is in the channel: so
- * that diskproc never sees more of them, READ and DATA_DONE wait here and leave
- * in that order.  They would also break up each other's packets, and BLOCK's.
+ * The pages of a READ are counted from the call until its answer was taken out
+ * of the conveyor.  READs wait here until they leave: they would break up BLOCK's
+ * packets.
  */
 #include "disk.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -22,9 +24,6 @@
 
 enum disk_state { DISK_STARTING, DISK_RUNNING, DISK_HELD };
 #define IN(s) (1u << (s))
-
-/* Of an upload slot: diskproc's; ours from DATA on; given up, and that is to be sent. */
-enum upload_state { UPLOAD_AT_DISK, UPLOAD_HELD, UPLOAD_DONE };
 
 struct disk {
 	struct loop *loop;
@@ -40,17 +39,13 @@ struct disk {
 	uint32_t free_count;
 	uint32_t free[SLOT_COUNT];   /* LIFO: the cache is warm */
 	bool at_disk[SLOT_COUNT];    /* sent and not yet given back */
-	struct slots upload;         /* diskproc's; count 0: none yet */
-	struct read {
-		bool sent;           /* and not answered */
-		uint32_t tag;        /* the caller's; on the wire it is the index of this struct */
-	} read[SLOT_COUNT];
-	uint32_t free_read_count, free_read[SLOT_COUNT]; /* neither sent nor to be sent, LIFO */
-	uint8_t upload_state[SLOT_COUNT]; /* enum upload_state */
-	uint32_t held_count;              /* of UPLOAD_HELD */
-	uint32_t ask_count, done_count;   /* to be sent */
-	struct msg_read ask[SLOT_COUNT];
-	struct msg_data_done done[SLOT_COUNT];
+	int conveyor;                /* the reading end; owned; -1: none yet */
+	uint32_t pages, used;        /* that it holds; that may be taken by what was asked for */
+	struct msg_read read[CONVEYOR_READS]; /* asked for, a ring in that order; tag: the caller's */
+	uint32_t first, reads, sent; /* of `reads` so many have left */
+	uint32_t serial;             /* on the wire, of the first; the others' follow */
+	uint32_t due;                /* in on_data(): bytes of it that are not taken yet */
+	const char *why;             /* what was wrong with the last answer, when we know better than the table */
 };
 
 /* why: how it broke the contract; NULL: it is gone, and the parent knows. */
@@ -63,7 +58,7 @@ static void lost(struct disk *d, const char *why)
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
 	d->state = DISK_HELD;
-	d->pending = d->ask_count = d->done_count = 0;
+	d->pending = d->reads = d->sent = d->used = 0;
 	d->hooks.on_lost(d->hooks.arg);
 }
 
@@ -80,38 +75,100 @@ static int on_slot_free(void *self, const void *message, int fd)
 	return 0;
 }
 
-/* The READ that an answer is to, which is no more; NULL: there is none. */
-static struct read *answered(struct disk *d, uint32_t index)
+uint32_t disk_data_left(const struct disk *d)
 {
-	if (index >= SLOT_COUNT || !d->read[index].sent)
-		return NULL;
-	d->read[index].sent = false;
-	d->free_read[d->free_read_count++] = index;
-	return &d->read[index];
+	return d->due;
+}
+
+ssize_t disk_data_splice(struct disk *d, int fd, bool more)
+{
+	ssize_t n;
+
+	do {
+		n = splice(d->conveyor, NULL, fd, NULL, d->due, SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0u));
+	} while (n < 0 && errno == EINTR);
+	/* Nothing left in the pipe looks the same here: disk_data_read() tells. */
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n > 0)
+		d->due -= (uint32_t)n;
+	return n;
+}
+
+bool disk_data_read(struct disk *d, uint8_t *to, uint32_t n)
+{
+	if (n > d->due)
+		bug("%u bytes of %u that are left", n, d->due);
+	while (n) {
+		ssize_t k = read(d->conveyor, to, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0) {
+			d->why = "less in the conveyor than it said";
+			d->due = 0;
+			return false;
+		}
+		to += k;
+		n -= (uint32_t)k;
+		d->due -= (uint32_t)k;
+	}
+	return true;
+}
+
+static bool throw_away(struct disk *d)
+{
+	uint8_t bytes[4096];
+
+	while (d->due)
+		if (!disk_data_read(d, bytes, min_u32(d->due, sizeof bytes)))
+			break;
+	return !d->why;
+}
+
+/* The READ that is answered next; false: nobody asked. */
+static bool take_first(struct disk *d, uint32_t serial, struct msg_read *r)
+{
+	if (!d->sent || serial != d->serial)
+		return false;
+	*r = d->read[d->first];
+	d->first = (d->first + 1) % CONVEYOR_READS;
+	d->reads--;
+	d->sent--;
+	d->serial++;
+	return true;
 }
 
 static int on_data(void *self, const void *message, int fd)
 {
 	struct disk *d = self;
 	const struct msg_data *m = message;
-	const struct read *r = answered(d, m->tag);
+	struct msg_read r;
 
 	(void)fd;
-	if (!r || m->slot >= d->upload.count || d->upload_state[m->slot] != UPLOAD_AT_DISK)
+	if (!take_first(d, m->tag, &r))
 		return -1;
-	d->upload_state[m->slot] = UPLOAD_HELD;
-	d->held_count++;
-	return d->hooks.on_data(d->hooks.arg, r->tag, m->slot) ? 0 : -1;
+	d->due = r.length;
+	d->hooks.on_data(d->hooks.arg, r.tag);
+	d->used -= conveyor_cost(r.length);
+	return throw_away(d) ? 0 : -1;
 }
 
 static int on_read_failed(void *self, const void *message, int fd)
 {
 	struct disk *d = self;
 	const struct msg_read_failed *m = message;
-	const struct read *r = answered(d, m->tag);
+	struct msg_read r;
 
 	(void)fd;
-	return r && d->hooks.on_read_failed(d->hooks.arg, r->tag, m->error) ? 0 : -1;
+	if (!take_first(d, m->tag, &r) || m->bytes >= r.length)
+		return -1;
+	d->due = m->bytes;
+	d->used -= conveyor_cost(r.length);
+	if (!throw_away(d))
+		return -1;
+	d->hooks.on_read_failed(d->hooks.arg, r.tag, m->error);
+	return 0;
 }
 
 static int on_verified(void *self, const void *message, int fd)
@@ -218,7 +275,8 @@ static void ready(void *arg, uint32_t events)
 		return;
 	}
 	if (r == CHANNEL_VIOLATION) {
-		lost(d, channel_violation());
+		lost(d, d->why ? d->why : channel_violation());
+		d->why = NULL;
 		return;
 	}
 	if (events & EPOLLOUT)
@@ -241,15 +299,23 @@ struct disk *disk_new(struct loop *l, const struct slots *slots, uint32_t piece_
 	d->hooks = *hooks;
 	d->state = DISK_HELD;
 	d->channel.fd = -1;
-	d->source.fd = -1;
+	d->source.fd = d->conveyor = -1;
 	return d;
+}
+
+static void close_conveyor(struct disk *d)
+{
+	if (d->conveyor >= 0)
+		close(d->conveyor);
+	d->conveyor = -1;
+	d->pages = 0;
 }
 
 void disk_free(struct disk *d)
 {
 	loop_remove(d->loop, &d->source);
 	channel_close(&d->channel);
-	slots_detach(&d->upload);
+	close_conveyor(d);
 	free(d);
 }
 
@@ -258,23 +324,15 @@ static void reset(struct disk *d)
 {
 	uint32_t i;
 
-	d->pending = d->ask_count = d->done_count = d->held_count = 0;
-	d->free_count = d->free_read_count = 0;
+	d->pending = d->reads = d->sent = d->used = d->first = d->free_count = 0;
 	for (i = 0; i < d->slots->count; i++) {
 		d->at_disk[i] = false;
 		d->free[d->free_count++] = d->slots->count - 1 - i;
 	}
-	for (i = 0; i < SLOT_COUNT; i++) {
-		d->read[i].sent = false;
-		d->upload_state[i] = UPLOAD_AT_DISK;
-		d->free_read[d->free_read_count++] = SLOT_COUNT - 1 - i;
-	}
 }
 
-void disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
+void disk_attach(struct disk *d, int fd, uint32_t epoch, int conveyor)
 {
-	int r;
-
 	if (d->channel.fd >= 0) {
 		loop_remove(d->loop, &d->source);
 		channel_close(&d->channel);
@@ -283,12 +341,11 @@ void disk_attach(struct disk *d, int fd, uint32_t epoch, int slots_fd)
 	d->state = DISK_STARTING;
 	d->next_have = d->verified = 0;
 	reset(d);
-	slots_detach(&d->upload);
-	r = slots_attach(&d->upload, slots_fd, SLOT_COUNT);
-	close(slots_fd);
-	if (r < 0) {
-		d->upload.base = NULL;
-		lost(d, "slots that are not sealed as they must be");
+	close_conveyor(d);
+	d->conveyor = conveyor;
+	d->pages = conveyor_pages(conveyor);
+	if (!d->pages) {
+		lost(d, "a conveyor that is not what it must be");
 		return;
 	}
 	if (loop_add(d->loop, &d->source, fd, EPOLLIN, ready, d) < 0)
@@ -333,36 +390,28 @@ void disk_send_spill(struct disk *d, uint32_t piece)
 		d->pending++;
 }
 
-uint32_t disk_read_room(const struct disk *d)
+bool disk_may_read(const struct disk *d, uint32_t length)
 {
-	return d->state == DISK_RUNNING ? d->free_read_count - d->held_count : 0;
+	return d->state == DISK_RUNNING && d->reads < CONVEYOR_READS && d->used + conveyor_cost(length) <= d->pages;
+}
+
+uint32_t disk_conveyor_pages(const struct disk *d)
+{
+	return d->pages;
 }
 
 void disk_send_read(struct disk *d, uint32_t tag, uint32_t piece, uint32_t begin, uint32_t length)
 {
-	uint32_t index;
-
-	if (!disk_read_room(d))
-		bug("no upload slot for a READ");
-	index = d->free_read[--d->free_read_count];
-	d->read[index].tag = tag;
-	d->ask[d->ask_count++] = (struct msg_read){ .tag = index, .piece = piece, .begin = begin, .length = length };
+	if (!disk_may_read(d, length))
+		bug("no room for a READ");
+	d->read[(d->first + d->reads++) % CONVEYOR_READS] = (struct msg_read){ .tag = tag, .piece = piece, .begin = begin, .length = length };
+	d->used += conveyor_cost(length);
 	d->pending++;
 }
 
-const struct slots *disk_upload_slots(const struct disk *d)
+bool disk_waits_for_reads(const struct disk *d)
 {
-	return &d->upload;
-}
-
-void disk_done_slot(struct disk *d, uint32_t slot)
-{
-	if (slot >= d->upload.count || d->upload_state[slot] != UPLOAD_HELD)
-		bug("upload slot %u is not held", slot);
-	d->upload_state[slot] = UPLOAD_DONE;
-	d->held_count--;
-	d->done[d->done_count++].slot = slot;
-	d->pending++;
+	return d->reads && !d->sent;
 }
 
 uint32_t disk_pending(const struct disk *d)
@@ -370,23 +419,15 @@ uint32_t disk_pending(const struct disk *d)
 	return d->pending;
 }
 
-/*
- * DATA_DONE, then READ.  At most one of each for each upload slot is under way, so the queue has room; a failure
- * means that diskproc is gone.
- */
-static void push_uploads(struct disk *d)
+/* At most CONVEYOR_READS of them are under way, so the queue has room; a failure means that diskproc is gone. */
+static void push_reads(struct disk *d)
 {
-	uint32_t i;
+	for (; d->sent < d->reads; d->sent++) {
+		struct msg_read m = d->read[(d->first + d->sent) % CONVEYOR_READS];
 
-	for (i = 0; i < d->done_count; i++) {
-		d->upload_state[d->done[i].slot] = UPLOAD_AT_DISK;
-		(void)!channel_push(&d->channel, MSG_DATA_DONE, &d->done[i]);
+		m.tag = d->serial + d->sent;
+		(void)!channel_push(&d->channel, MSG_READ, &m);
 	}
-	for (i = 0; i < d->ask_count; i++) {
-		d->read[d->ask[i].tag].sent = true;
-		(void)!channel_push(&d->channel, MSG_READ, &d->ask[i]);
-	}
-	d->done_count = d->ask_count = 0;
 }
 
 void disk_flush(struct disk *d)
@@ -394,7 +435,7 @@ void disk_flush(struct disk *d)
 	if (d->channel.fd < 0)
 		return;
 	d->pending = 0;
-	push_uploads(d);
+	push_reads(d);
 	/* A channel that is gone is noticed when the loop reads it. */
 	if (channel_flush(&d->channel) >= 0)
 		loop_change(d->loop, &d->source, EPOLLIN | (channel_wants_write(&d->channel) ? EPOLLOUT : 0u));

@@ -48,7 +48,7 @@ struct net {
 	uint32_t snapshot; /* of PEER_INFO */
 	uint64_t peers_told_ms;
 	bool started, complete, done;
-	/* A new diskproc's channel, until its slots are there too; -1. */
+	/* A new diskproc's channel, until its conveyor is there too; -1. */
 	int next_disk;
 	uint32_t next_epoch;
 };
@@ -250,7 +250,7 @@ static int on_peer_add(void *self, const void *message, int fd)
 	return 0;
 }
 
-/* A new diskproc, after the old one died: its channel, then its slots. */
+/* A new diskproc, after the old one died: its channel, then its conveyor. */
 static int on_setup_fd(void *self, const void *message, int fd)
 {
 	struct net *n = self;
@@ -263,7 +263,7 @@ static int on_setup_fd(void *self, const void *message, int fd)
 		n->next_epoch = m->epoch;
 		return 0;
 	}
-	if (m->what != SETUP_UPLOAD_SLOTS || n->next_disk < 0) {
+	if (m->what != SETUP_CONVEYOR || n->next_disk < 0) {
 		close(fd);
 		return -1;
 	}
@@ -398,7 +398,7 @@ static void set_up(struct net *n)
 	if (c->net.use_trackers)
 		n->announcer = announcer_new(n->loop, n->http, &n->info, &c->net, n->peer_id, &tracker_hooks);
 	dials_on_incoming(n->dials, on_incoming, n);
-	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK], compartment_take(c, SETUP_UPLOAD_SLOTS));
+	swarm_attach_disk(n->swarm, compartment_take(c, SETUP_DISK), c->epochs[SETUP_DISK], compartment_take(c, SETUP_CONVEYOR));
 }
 
 int main(void)

@@ -54,7 +54,7 @@ static void on_ready(void *arg, uint32_t events)
 	if (p->dead)
 		return;
 	if (events & EPOLLOUT) {
-		peer_upload_resume(p);
+		p->tx.stuck_ms = 0;
 		peer_flush(p);
 	}
 	if (p->dead || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || p->paused)

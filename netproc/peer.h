@@ -68,6 +68,7 @@ struct peer_rx {
 struct peer_tx {
 	uint8_t *bytes; /* owned; NULL when nothing waits */
 	uint32_t begin, end, room;
+	uint32_t block_bytes; /* of blocks, that found no room in the socket: swarm_hold_bytes() has them */
 	uint64_t stuck_ms; /* since when the peer has taken nothing; 0: not stuck */
 	bool waits;        /* for room in the socket */
 };
@@ -77,11 +78,9 @@ struct peer_up {
 	struct requests requests;
 	uint32_t fast[FASTSET_MAX], fast_count; /* pieces that it may ask for while choked (BEP 6) */
 	struct choker_peer choke; /* whether it is unchoked, and why */
-	bool stalled;            /* it took nothing for so long that it holds no slots any more */
 	bool queued;             /* in the swarm's line */
 	struct peer *next;       /* in that line */
-	uint64_t moved_ms;       /* when it took a byte of a block, or had none to take */
-	uint64_t took_ms;        /* when it took one; 0: never */
+	uint64_t took_ms;        /* when it took a byte of a block; 0: never */
 	struct meter meter;      /* of choke.sent_bytes */
 };
 
@@ -161,34 +160,28 @@ void peer_say_hello(struct peer *p);
 void peer_on_request(struct peer *p, const struct wire_head *m);
 void peer_on_cancel(struct peer *p, const struct wire_head *m);
 void peer_on_interested(struct peer *p, bool interested);
-/* The answer to a read with this serial; the slot is the callee's. */
-void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot);
-void peer_on_read_failed(struct peer *p, uint32_t serial);
+/* The answer to a read with this serial and length: its bytes can be taken (disk.h); or cannot be had. */
+void peer_on_data(struct peer *p, uint32_t serial, uint32_t length);
+void peer_on_read_failed(struct peer *p, uint32_t serial, uint32_t length);
 
 /* peer_upload.c: decisions. */
 /* The choker decided otherwise than before: it is told, and what it asked for is dropped when it is choked. */
 void peer_tell_choke(struct peer *p);
-/* Asks diskproc for its next blocks, at most `window` at once.  False: there was no room for more. */
+/*
+ * Asks diskproc for its next blocks, as many bytes at once as `window` says and
+ * its socket has room for.  False: diskproc or the rate allows no more now.
+ */
 bool peer_ask_disk(struct peer *p, uint32_t window);
-enum peer_sent {
-	PEER_SENT_NOTHING, /* nothing is ready, or the rate allows nothing */
-	PEER_SENT_ALL,     /* of one batch: there may be more */
-	PEER_SENT_WAITS,   /* the socket took no more */
-};
-/* For peer_flush(): one batch of what is ready. */
-enum peer_sent peer_send_blocks(struct peer *p);
-/* Its socket has room: one that was stalled gets slots again. */
-void peer_upload_resume(struct peer *p);
 void peer_upload_tick(struct peer *p, uint64_t now_ms);
-/* Its socket has room again: it took something, and may have slots. */
-void peer_upload_resume(struct peer *p);
-void peer_upload_forget(struct peer *p); /* diskproc was lost: slots and reads are gone */
-/* Another one told what it has: what it asked for of other pieces is rejected, the rest read anew. */
+/* Another diskproc told what it has: what it asked for of other pieces is rejected, the rest read anew. */
 void peer_upload_again(struct peer *p);
-void peer_upload_end(struct peer *p);    /* it is dead: gives its slots back */
 
 /* peer_send.c.  False: the peer takes too little, it was dropped. */
 bool peer_put(struct peer *p, const uint8_t *bytes, size_t n);
+/* The same for n bytes of a block, which the caller writes there; NULL: it was dropped.  They are counted by swarm_hold_bytes(). */
+uint8_t *peer_put_block(struct peer *p, uint32_t n);
+/* Its socket takes no more now: peer_flush() comes when it does. */
+void peer_wait_for_room(struct peer *p);
 void peer_flush(struct peer *p);
 /* So much waits for it that what can wait should. */
 bool peer_is_behind(const struct peer *p);

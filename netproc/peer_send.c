@@ -2,8 +2,9 @@
  * peer_send.c - what waits to be sent to a peer.
  *
  * One buffer per peer, there only while something waits; it holds at most our
- * own bitfield and TX_MAX bytes.  A peer that reads nothing for TX_STUCK_MS, or
- * lets it overflow, is dropped.
+ * own bitfield, TX_MAX bytes, and blocks that came when the socket had no room
+ * for them, which is rare (peer_upload.c) and bounded for all together.  A peer
+ * that reads nothing for STUCK_TIMEOUT_MS, or lets it overflow, is dropped.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -15,17 +16,17 @@
 #define TX_FIRST 4096u
 #define TX_MAX (64u * 1024u)
 
-bool peer_put(struct peer *p, const uint8_t *bytes, size_t n)
+/* Room for n bytes more behind what waits, of at most `most`; NULL: it was dropped. */
+static uint8_t *put_room(struct peer *p, size_t n, uint32_t most)
 {
 	struct peer_tx *t = &p->tx;
 	uint32_t used = t->end - t->begin;
-	uint32_t most = TX_MAX + swarm_bitfield_bytes(p->swarm);
 
 	if (p->dead)
-		return false;
-	if (n > most - used) {
+		return NULL;
+	if (used > most || n > most - used) {
 		swarm_drop(p, DROP_LIAR, "it does not read what we send");
-		return false;
+		return NULL;
 	}
 	if (n > t->room - t->end) {
 		uint32_t room = max_u32(TX_FIRST, t->room);
@@ -36,7 +37,7 @@ bool peer_put(struct peer *p, const uint8_t *bytes, size_t n)
 		grown = room > t->room ? malloc(room) : t->bytes;
 		if (!grown) {
 			swarm_drop(p, DROP_CLOSED, "no memory to send");
-			return false;
+			return NULL;
 		}
 		if (used)
 			memmove(grown, t->bytes + t->begin, used);
@@ -48,9 +49,28 @@ bool peer_put(struct peer *p, const uint8_t *bytes, size_t n)
 		t->begin = 0;
 		t->end = used;
 	}
-	memcpy(t->bytes + t->end, bytes, n);
 	t->end += (uint32_t)n;
-	return true;
+	return t->bytes + t->end - n;
+}
+
+bool peer_put(struct peer *p, const uint8_t *bytes, size_t n)
+{
+	uint8_t *to = put_room(p, n, TX_MAX + swarm_bitfield_bytes(p->swarm) + p->tx.block_bytes);
+
+	if (to)
+		memcpy(to, bytes, n);
+	return to != NULL;
+}
+
+uint8_t *peer_put_block(struct peer *p, uint32_t n)
+{
+	uint8_t *to = put_room(p, n, TX_MAX + swarm_bitfield_bytes(p->swarm) + p->tx.block_bytes + n);
+
+	if (to) {
+		p->tx.block_bytes += n;
+		swarm_hold_bytes(p->swarm, (int32_t)n);
+	}
+	return to;
 }
 
 /* False: the socket takes no more, or the peer is dead. */
@@ -72,9 +92,13 @@ static bool flush_bytes(struct peer *p)
 		t->begin += (uint32_t)n;
 		t->stuck_ms = 0;
 		p->sent_ms = swarm_now(p->swarm);
+		if (t->block_bytes)
+			p->up.took_ms = p->sent_ms;
 		swarm_count_sent(p->swarm, (size_t)n);
 	}
 	t->begin = t->end = 0;
+	swarm_hold_bytes(p->swarm, -(int32_t)t->block_bytes);
+	t->block_bytes = 0;
 	if (t->room > TX_FIRST) { /* a burst should not keep its memory */
 		free(t->bytes);
 		t->bytes = NULL;
@@ -83,34 +107,26 @@ static bool flush_bytes(struct peer *p)
 	return true;
 }
 
-/*
- * A block's message that is partly sent is finished before anything else; then
- * what waits in the buffer; then one batch of blocks.
- */
+void peer_wait_for_room(struct peer *p)
+{
+	p->tx.waits = true;
+	if (!p->tx.stuck_ms)
+		p->tx.stuck_ms = swarm_now(p->swarm);
+	peer_watch(p);
+}
+
 void peer_flush(struct peer *p)
 {
-	struct peer_tx *t = &p->tx;
-	bool waits = false, blocks = true;
-
 	if (p->dead)
 		return;
-	if (requests_midway(&p->up.requests)) {
-		waits = peer_send_blocks(p) == PEER_SENT_WAITS;
-		blocks = false;
-	}
-	if (!waits && !p->dead && !requests_midway(&p->up.requests)) {
-		waits = !flush_bytes(p);
-		if (!waits && !p->dead && blocks)
-			waits = peer_send_blocks(p) == PEER_SENT_WAITS;
-	}
-	if (p->dead)
+	if (!flush_bytes(p)) {
+		if (!p->dead)
+			peer_wait_for_room(p);
 		return;
-	t->waits = waits || p->up.stalled; /* without slots too it is room in the socket that it goes on with */
-	if (t->waits && !t->stuck_ms)
-		t->stuck_ms = swarm_now(p->swarm);
+	}
+	p->tx.waits = false;
 	peer_watch(p);
-	/* More to send, or, when all that was read is sent, to ask for. */
-	if (!waits && requests_count(&p->up.requests))
+	if (requests_waiting(&p->up.requests))
 		swarm_upload_turn_for(p);
 }
 

@@ -1,44 +1,28 @@
 /*
  * peer_upload.c - what a peer asks of us, and how it gets it.
  *
- *	REQUEST ─► requests.c ─► READ (swarm_upload.c) ─► DATA: a slot ─► writev ─► DATA_DONE
+ *	REQUEST ─► requests.c ─► READ (swarm_upload.c) ─► DATA: bytes in the conveyor ─► splice
  *
- * The order of blocks, and what of them is where, is requests.c's; whose turn it
- * is, the rate and the reads under way are swarm_upload.c's.  A block is sent
- * straight out of diskproc's slot.  Between the first and the last byte of a
- * block's message nothing else may be written: see peer_flush().
+ * The order of blocks is requests.c's; whose turn it is, the rate and the reads
+ * under way are swarm_upload.c's.  A block goes from diskproc's pipe into the
+ * socket at once when it comes, as the pages that it is: nothing waits in the
+ * pipe, so no peer can hold up another.  For that no more is asked for than the
+ * socket has room for.  What finds none all the same waits in the peer's buffer.
  *
- * Bounded: requests by REQUESTS_MAX, slots by the window; a peer that takes
- * nothing for a second gives its slots up, and gets no new ones until there is
- * room in its socket again.
+ * Bounded: requests by REQUESTS_MAX, reads by the window and the conveyor.
  */
 #include <errno.h>
-#include <sys/uio.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
 
 #include "bitfield.h"
 #include "peer.h"
 #include "swarm.h"
 
-#define SEND_BLOCKS 16u         /* in one writev */
-#define MESSAGE_BYTES (SLOT_BYTES + WIRE_PIECE_HEAD)
-#define SLOT_PATIENCE_MS 1000u  /* slots are given up after so long without a byte taken */
-#define LEAST_READS 2u          /* of one peer, while there is room at all */
-#define SHARE_OF_ROOM 4u        /* beyond them it has no more slots than one in so many of those that are left */
-
 /* What costs the peer patience, see peer.c. */
 #define COST_OF_NO_USE 5   /* repeats a request, cancels none */
 #define COST_OF_OVERRUN 20 /* asks for more than we told it, or for what it was not told of */
 #define COST_OF_CANCEL 2   /* an endgame has some hundreds */
-
-static void give_back(struct peer *p, const struct requests_freed *freed)
-{
-	uint32_t i;
-
-	for (i = 0; i < freed->count; i++)
-		disk_done_slot(swarm_disk(p->swarm), freed->slot[i]);
-	if (freed->count)
-		swarm_upload_kick(p->swarm);
-}
 
 /* BEP 6: a request that will not be answered is told; without it, it is forgotten (BEP 3). */
 static void reject(struct peer *p, uint32_t piece, uint32_t begin, uint32_t length)
@@ -93,20 +77,12 @@ void peer_on_request(struct peer *p, const struct wire_head *m)
 
 void peer_on_cancel(struct peer *p, const struct wire_head *m)
 {
-	struct requests_freed freed = { 0 };
-
-	switch (requests_cancel(&p->up.requests, m->piece, m->begin, m->length, &freed)) {
-	case REQUESTS_CANCELLED:
+	if (requests_cancel(&p->up.requests, m->piece, m->begin, m->length)) {
 		peer_tire(p, COST_OF_CANCEL);
 		reject(p, m->piece, m->begin, m->length);
-		break;
-	case REQUESTS_FINISHES:
-		break;
-	case REQUESTS_UNKNOWN:
+	} else {
 		peer_tire(p, COST_OF_NO_USE);
-		break;
 	}
-	give_back(p, &freed);
 }
 
 void peer_on_interested(struct peer *p, bool interested)
@@ -120,171 +96,185 @@ void peer_on_interested(struct peer *p, bool interested)
 
 /* ---- what we decide */
 
+static void reject_all(struct peer *p, const struct request *dropped, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		reject(p, dropped[i].piece, dropped[i].begin, dropped[i].length);
+}
+
 void peer_tell_choke(struct peer *p)
 {
 	static struct request dropped[REQUESTS_MAX];
-	struct requests_freed freed = { 0 };
 	bool choked = !p->up.choke.unchoked;
 	uint8_t out[8];
-	uint32_t i, n;
 
 	if (!peer_put(p, out, wire_put_plain(out, choked ? WIRE_CHOKE : WIRE_UNCHOKE)))
 		return;
-	if (choked) {
-		n = requests_choke(&p->up.requests, p->up.fast, p->fast ? p->up.fast_count : 0, dropped, &freed);
-		for (i = 0; i < n; i++)
-			reject(p, dropped[i].piece, dropped[i].begin, dropped[i].length);
-		give_back(p, &freed);
-	}
+	if (choked)
+		reject_all(p, dropped, requests_choke(&p->up.requests, p->up.fast, p->fast ? p->up.fast_count : 0, dropped));
 	peer_flush(p);
 }
 
-/* ---- reads and blocks */
+/* ---- reads */
+
+/* What the kernel counts for so many bytes that wait in a socket: about the bytes, the heads of packets, and some more. */
+static uint32_t room_taken(uint32_t bytes)
+{
+	return bytes + bytes / 8 + 2048;
+}
+
+/* Whether its socket will be told of as writable; *room: what it takes now, as the kernel counts it. */
+static bool has_room(const struct peer *p, uint32_t *room)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 }, queued;
+	socklen_t length = sizeof info;
+
+	if (getsockopt(p->fd, SOL_SOCKET, SO_MEMINFO, info, &length) < 0) {
+		*room = 0;
+		return true; /* it is closed, as a rule: sending will tell */
+	}
+	queued = max_u32(info[SK_MEMINFO_WMEM_QUEUED], info[SK_MEMINFO_WMEM_ALLOC]);
+	*room = info[SK_MEMINFO_SNDBUF] - min_u32(queued, info[SK_MEMINFO_SNDBUF]);
+	return *room >= queued / 2;
+}
 
 bool peer_ask_disk(struct peer *p, uint32_t window)
 {
-	struct requests_read r;
-	uint32_t room;
+	struct requests *q = &p->up.requests;
+	const struct request *r = requests_next_read(q);
+	uint32_t room = 0, taken;
+	bool writable;
 
-	/* Whoever takes nothing gets no slots; and many who take slowly leave some to the others. */
-	while (!p->up.stalled && (room = disk_read_room(swarm_disk(p->swarm)))) {
-		if (!requests_next_read(&p->up.requests, min_u32(window, max_u32(LEAST_READS, room / SHARE_OF_ROOM)), &r))
-			return true;
-		swarm_read(p, r.serial, r.piece, r.begin, r.length);
+	/* One at least, once there is room for something, however small the buffer is; the rest only where it fits. */
+	if (!r || p->tx.waits || q->out_bytes >= window)
+		return true;
+	if (!swarm_may_read_out(p->swarm, r->length))
+		return false;
+	writable = has_room(p, &room);
+	if (!writable && !q->out_bytes) {
+		peer_wait_for_room(p);
+		return true;
 	}
-	return p->up.stalled;
+	taken = q->out_bytes ? room_taken(q->out_bytes) : 0;
+	while ((r = requests_next_read(q)) && q->out_bytes < window) {
+		if (q->out_bytes && taken + room_taken(r->length) > room)
+			break;
+		if (!swarm_may_read_out(p->swarm, r->length))
+			return false;
+		taken += room_taken(r->length);
+		swarm_read(p, requests_asked(q), r->piece, r->begin, r->length);
+	}
+	return true;
 }
 
 /* Whether or not anybody waited for it: it was counted against the reads that other requests of this peer wait for. */
 static void read_ended(struct peer *p)
 {
-	if (requests_count(&p->up.requests))
+	if (requests_waiting(&p->up.requests))
 		swarm_upload_turn_for(p);
 }
 
-void peer_on_data(struct peer *p, uint32_t serial, uint32_t slot)
+/* The head of the block's message.  True: it is in the socket, and so may the block be. */
+static bool send_head(struct peer *p, const struct request *r)
 {
-	if (!requests_on_data(&p->up.requests, serial, slot))
-		disk_done_slot(swarm_disk(p->swarm), slot);
-	read_ended(p);
+	uint8_t head[WIRE_PIECE_HEAD];
+	ssize_t n = 0;
+
+	wire_put_piece_head(head, r->piece, r->begin, r->length);
+	if (p->tx.begin == p->tx.end && !p->tx.waits) {
+		do {
+			n = send(p->fd, head, sizeof head, MSG_MORE | MSG_NOSIGNAL);
+		} while (n < 0 && errno == EINTR);
+		if (n < 0 && errno != EAGAIN) {
+			swarm_drop(p, DROP_CLOSED, "it closed the connection");
+			return false;
+		}
+		n = n < 0 ? 0 : n;
+		swarm_count_sent(p->swarm, (size_t)n);
+		if (n == sizeof head)
+			return true;
+	}
+	(void)!peer_put(p, head + n, sizeof head - (size_t)n);
+	return false;
 }
 
-void peer_on_read_failed(struct peer *p, uint32_t serial)
+static void send_block(struct peer *p, const struct request *r)
 {
-	struct requests_freed freed = { 0 };
+	struct disk *d = swarm_disk(p->swarm);
+	bool more = requests_count(&p->up.requests) > requests_waiting(&p->up.requests);
+	uint32_t before = disk_data_left(d), left;
+	uint8_t *rest;
+
+	if (send_head(p, r))
+		while (disk_data_left(d)) {
+			ssize_t n = disk_data_splice(d, p->fd, more);
+
+			if (n < 0) {
+				swarm_drop(p, DROP_CLOSED, "it closed the connection");
+				return;
+			}
+			if (n == 0)
+				break;
+		}
+	if (p->dead)
+		return;
+	left = disk_data_left(d);
+	if (left < before) {
+		p->sent_ms = p->up.took_ms = swarm_now(p->swarm);
+		p->tx.stuck_ms = 0;
+		swarm_count_sent(p->swarm, before - left);
+	}
+	if (left) {
+		rest = peer_put_block(p, left);
+		if (!rest)
+			return;
+		if (!disk_data_read(d, rest, left)) {
+			swarm_drop(p, DROP_USELESS, "a block that it was being sent is not there");
+			return;
+		}
+		peer_wait_for_room(p);
+	}
+	swarm_count_uploaded(p, r->length);
+}
+
+void peer_on_data(struct peer *p, uint32_t serial, uint32_t length)
+{
 	struct request r;
 
-	switch (requests_on_failed(&p->up.requests, serial, &r, &freed)) {
-	case REQUESTS_DROPPED:
-		reject(p, r.piece, r.begin, r.length);
-		break;
-	case REQUESTS_STUCK:
-		swarm_drop(p, DROP_USELESS, "a block that it was being sent cannot be read");
-		break;
-	case REQUESTS_GONE:
-		break;
-	}
-	give_back(p, &freed);
+	if (requests_answered(&p->up.requests, serial, length, &r))
+		send_block(p, &r);
 	read_ended(p);
 }
 
-enum peer_sent peer_send_blocks(struct peer *p)
+void peer_on_read_failed(struct peer *p, uint32_t serial, uint32_t length)
 {
-	static struct requests_iov iov;
-	struct requests *q = &p->up.requests;
-	struct requests_freed freed = { 0 };
-	size_t allowed, offered, blocks;
-	ssize_t n;
+	struct request r;
 
-	if (!requests_sendable(q))
-		return PEER_SENT_NOTHING;
-	allowed = swarm_may_send(p->swarm, (size_t)SEND_BLOCKS * MESSAGE_BYTES);
-	if (!allowed)
-		return PEER_SENT_NOTHING; /* its turn comes again */
-	/* Whole blocks, the last of them on credit: until one that is begun is sent, we can ask this peer for nothing. */
-	blocks = (allowed + MESSAGE_BYTES - 1) / MESSAGE_BYTES;
-	offered = requests_iov(q, swarm_upload_slots(p->swarm), (uint32_t)blocks, SIZE_MAX, &iov);
-	do {
-		n = writev(p->fd, iov.vec, iov.count);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN) {
-		swarm_drop(p, DROP_CLOSED, "it closed the connection");
-		return PEER_SENT_NOTHING;
-	}
-	if (n <= 0)
-		return PEER_SENT_WAITS;
-	p->sent_ms = p->up.moved_ms = p->up.took_ms = swarm_now(p->swarm);
-	p->up.stalled = false;
-	p->tx.stuck_ms = 0;
-	swarm_count_sent(p->swarm, (size_t)n);
-	swarm_count_uploaded(p, requests_sent(q, (size_t)n, &freed));
-	give_back(p, &freed);
-	/* Also when it was not its turn (the socket had room again): what left the window makes room for the next reads. */
-	if (q->next != q->count)
-		swarm_upload_turn_for(p);
-	return (size_t)n < offered ? PEER_SENT_WAITS : PEER_SENT_ALL;
+	if (requests_answered(&p->up.requests, serial, length, &r))
+		reject(p, r.piece, r.begin, r.length);
+	read_ended(p);
 }
 
 /* ---- time */
 
 void peer_upload_tick(struct peer *p, uint64_t now)
 {
-	struct requests_freed freed = { 0 };
-
 	meter_look(&p->up.meter, p->up.choke.sent_bytes, now);
-	if (!requests_sendable(&p->up.requests)) {
-		p->up.moved_ms = now; /* it is not the peer that keeps us waiting */
-		return;
-	}
-	if (p->up.stalled || !p->tx.stuck_ms || now - p->up.moved_ms <= SLOT_PATIENCE_MS)
-		return;
-	p->up.stalled = p->tx.waits = true; /* peer_upload_resume() */
-	peer_watch(p);
-	requests_release(&p->up.requests, &freed);
-	give_back(p, &freed);
-}
-
-void peer_upload_resume(struct peer *p)
-{
-	if (!p->up.stalled)
-		return;
-	p->up.stalled = false;
-	p->up.moved_ms = swarm_now(p->swarm);
-	p->tx.stuck_ms = 0;
-	swarm_upload_turn_for(p);
-}
-
-void peer_upload_forget(struct peer *p)
-{
-	requests_forget(&p->up.requests);
-	p->up.stalled = false;
 }
 
 void peer_upload_again(struct peer *p)
 {
 	static struct request dropped[REQUESTS_MAX];
-	uint32_t i, n;
-	bool stuck;
+	uint32_t n;
 
 	if (p->dead || !requests_count(&p->up.requests))
 		return;
-	n = requests_keep_had(&p->up.requests, swarm_have(p->swarm), dropped, &stuck);
-	if (stuck) {
-		swarm_drop(p, DROP_USELESS, "a block that it was being sent is not here any more");
-		return;
-	}
-	for (i = 0; i < n; i++)
-		reject(p, dropped[i].piece, dropped[i].begin, dropped[i].length);
+	n = requests_keep_had(&p->up.requests, swarm_have(p->swarm), dropped);
+	reject_all(p, dropped, n);
 	if (n)
 		peer_flush(p);
 	if (requests_count(&p->up.requests))
 		swarm_upload_turn_for(p);
-}
-
-void peer_upload_end(struct peer *p)
-{
-	struct requests_freed freed = { 0 };
-
-	requests_release(&p->up.requests, &freed);
-	give_back(p, &freed);
 }

@@ -29,7 +29,6 @@ uint64_t swarm_now(struct swarm *s) { return loop_now(s->loop); }
 uint32_t swarm_bitfield_bytes(struct swarm *s) { return s->bitfield_bytes; }
 const uint8_t *swarm_have(struct swarm *s) { return s->have; }
 uint32_t swarm_have_count(const struct swarm *s) { return s->have_count; }
-const struct slots *swarm_upload_slots(struct swarm *s) { return disk_upload_slots(s->disk); }
 uint32_t swarm_told(const struct swarm *s) { return s->come_count; }
 uint16_t swarm_port(struct swarm *s) { return s->options.port; }
 const char *swarm_client(struct swarm *s) { return s->options.anonymous ? NULL : "bulkhead " BULKHEAD_VERSION; }
@@ -290,9 +289,9 @@ void swarm_end_turn(struct swarm *s, bool idle)
 		tell_haves(s);
 	if (s->super_kick)
 		swarm_super_show(s);
-	if (pending && !idle && pending < FLUSH_BLOCKS)
+	if (pending && !idle && pending < FLUSH_BLOCKS && !disk_waits_for_reads(s->disk))
 		now = now_us();
-	if (pending && (idle || pending >= FLUSH_BLOCKS || now - s->flushed_us >= FLUSH_US)) {
+	if (pending && (idle || pending >= FLUSH_BLOCKS || disk_waits_for_reads(s->disk) || now - s->flushed_us >= FLUSH_US)) {
 		disk_flush(s->disk);
 		s->flushed_us = now ? now : now_us();
 	}

@@ -32,8 +32,8 @@ struct swarm *swarm_new(struct loop *l, struct dials *dials, const struct slots 
 /* After swarm_shutdown() and a turn's end. */
 void swarm_free(struct swarm *s);
 
-/* diskproc's channel and slots: at start, and again when it was restarted.  Both are taken. */
-void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd);
+/* diskproc's channel and conveyor: at start, and again when it was restarted.  Both are taken. */
+void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int conveyor);
 
 /* An address that somebody named; the user's are tried sooner and never forgotten. */
 void swarm_add_address(struct swarm *s, const struct net_addr *addr, enum peer_source source);
@@ -64,18 +64,19 @@ bool swarm_is_partial_seed(const struct swarm *s);
 
 /* ---- uploads, for peer*.c (swarm_upload.c) */
 
-/* It has something to ask of diskproc, or to send: a turn for it, once, behind those that wait. */
+/* It has something to ask of diskproc: a turn for it, once, behind those that wait. */
 void swarm_upload_turn_for(struct peer *p);
 /* Room or tokens came back: the line moves at the end of this turn of the loop. */
 void swarm_upload_kick(struct swarm *s);
 /* Somebody became interested, or left a place: who is unchoked is looked at again soon. */
 void swarm_choke_soon(struct swarm *s);
-/* Asks diskproc; the answer goes to peer_on_data() or peer_on_read_failed(), while the peer is there.  There must be room. */
+/* Whether diskproc, and --max-up, let so many bytes be read out now; otherwise the line moves when they do. */
+bool swarm_may_read_out(struct swarm *s, uint32_t length);
+/* Asks diskproc, after that; the answer goes to peer_on_data() or peer_on_read_failed(), while the peer is there. */
 void swarm_read(struct peer *p, uint32_t serial, uint32_t piece, uint32_t begin, uint32_t length);
-const struct slots *swarm_upload_slots(struct swarm *s);
-/* How many of `want` bytes --max-up lets go now; 0: the caller's turn comes again. */
-size_t swarm_may_send(struct swarm *s, size_t want);
-/* The same for --max-down and a read; never 0 once swarm_may_read() let it read. */
+/* Bytes of blocks that a peer's buffer holds, since its socket had no room; or no more, below 0. */
+void swarm_hold_bytes(struct swarm *s, int32_t change);
+/* How many of `want` bytes --max-down lets be read now; never 0 once swarm_may_read() let it read. */
 size_t swarm_may_receive(struct swarm *s, size_t want);
 /* Bytes that went out or came in, of any kind; payload that a peer got. */
 void swarm_count_sent(struct swarm *s, size_t bytes);

@@ -168,12 +168,12 @@ const struct disk_hooks swarm_disk_hooks = {
 	.on_lost = on_lost,
 };
 
-void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int slots_fd)
+void swarm_attach_disk(struct swarm *s, int fd, uint32_t epoch, int conveyor)
 {
 	/* The old channel's end may not have been read yet. */
 	forget_disk(s);
 	picker_reset(s->picker);
 	swarm_lost_all(s);
 	s->disk_held = false;
-	disk_attach(s->disk, fd, epoch, slots_fd);
+	disk_attach(s->disk, fd, epoch, conveyor);
 }

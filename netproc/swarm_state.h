@@ -36,7 +36,7 @@ enum super_state { SUPER_NO, SUPER_ON, SUPER_OVER };
 /* A READ that is out.  peer NULL: free, or whoever asked is gone. */
 struct upload_read {
 	struct peer *peer;
-	uint32_t serial;
+	uint32_t serial, length;
 };
 
 struct swarm_up {
@@ -51,8 +51,10 @@ struct swarm_up {
 	uint64_t bytes;       /* payload sent */
 	uint64_t fast_bytes;  /* asked for by the choked, and not refused */
 	struct meter meter;
-	struct upload_read read[SLOT_COUNT];
-	uint32_t free_read[SLOT_COUNT], free_reads;
+	struct upload_read read[CONVEYOR_READS];
+	uint32_t free_read[CONVEYOR_READS], free_reads;
+	uint32_t out_bytes;   /* of all reads that are out */
+	uint32_t held_bytes;  /* of blocks that wait in peers' buffers */
 };
 
 struct swarm {
@@ -135,9 +137,9 @@ extern const struct disk_hooks swarm_disk_hooks; /* arg is left to be set */
 void swarm_upload_init(struct swarm *s);
 /* Walks the line once; at the end of a turn when up.kick. */
 void swarm_upload_turn(struct swarm *s);
-bool swarm_on_data(void *arg, uint32_t tag, uint32_t slot);
-bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
-/* The peer is dead: what it asked for has no taker. */
+void swarm_on_data(void *arg, uint32_t tag);
+void swarm_on_read_failed(void *arg, uint32_t tag, int32_t error);
+/* The peer is dead: what it asked for has no taker, what waits for it is not counted any more. */
 void swarm_upload_gone(struct peer *p);
 /* Before dead peers are freed. */
 void swarm_upload_forget_dead(struct swarm *s);

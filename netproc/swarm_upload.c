@@ -1,20 +1,21 @@
 /*
  * swarm_upload.c - see swarm.h: whose turn it is to be sent to, and the rates (--max-up, --max-down).
  *
- * Peers that have something to ask of diskproc or to send stand in one line.  At
- * the end of a turn of the loop the line is walked once: each asks for reads
- * while there is room for them, sends one batch while the rate allows, and goes
- * to the end of the line when it wants more.  The walk ends at the first one
- * that the rate does not allow, and goes on there.  So slots and tokens go round.
+ * Peers that have something to ask of diskproc stand in one line.  At the end of
+ * a turn of the loop the line is walked once: each asks for what its socket and
+ * its window have room for, and is put in line again when an answer comes.  The
+ * walk ends at the first one for whom the conveyor has no room, or whom the rate
+ * does not allow, and goes on there.  So both go round.
  *
- * Reads under way are named by their place in a table of SLOT_COUNT: whoever is
- * gone when the answer comes has left an empty place.
+ * Reads under way are named by their place in a table: whoever is gone when the
+ * answer comes has left an empty place.
  */
 #include "bitfield.h"
 #include "swarm_state.h"
 
-#define WINDOW_MOST 16u /* blocks of one peer: reads out and slots held */
-#define WINDOW_LEAST 2u
+#define WINDOW_MOST (256u << 10) /* bytes of one peer that are asked for at once */
+#define WINDOW_LEAST (32u << 10)
+#define HELD_MOST (4u << 20) /* bytes of blocks that found no room in sockets, of all peers: beyond it nothing is read */
 #define FAST_BURST (UINT64_C(16) << 20) /* bytes for the choked (BEP 6), all together, */
 #define FAST_ONE_IN 8u                  /* and then one in so many that are given */
 
@@ -22,9 +23,9 @@ void swarm_upload_init(struct swarm *s)
 {
 	uint32_t i;
 
-	for (i = 0; i < SLOT_COUNT; i++)
-		s->up.free_read[i] = SLOT_COUNT - 1 - i;
-	s->up.free_reads = SLOT_COUNT;
+	for (i = 0; i < CONVEYOR_READS; i++)
+		s->up.free_read[i] = CONVEYOR_READS - 1 - i;
+	s->up.free_reads = CONVEYOR_READS;
 	s->up.line_end = &s->up.line;
 	bucket_init(&s->up.bucket, s->options.max_up, now_us());
 	bucket_init(&s->up.down, s->options.max_down, now_us());
@@ -56,7 +57,8 @@ void swarm_upload_turn_for(struct peer *p)
 	p->swarm->up.kick = true;
 }
 
-static struct peer *next_in_line(struct swarm *s)
+/* The first one is no longer in it. */
+static void leave_line(struct swarm *s)
 {
 	struct peer *p = s->up.line;
 
@@ -65,7 +67,6 @@ static struct peer *next_in_line(struct swarm *s)
 		s->up.line_end = &s->up.line;
 	s->up.in_line--;
 	p->up.queued = false;
-	return p;
 }
 
 void swarm_upload_forget_dead(struct swarm *s)
@@ -94,17 +95,12 @@ static uint64_t timer_ms(const struct swarm *s, uint64_t us)
 	return max_u64(us / 1000 + 1, loop_now(s->loop) + 1);
 }
 
+/* A peer's share of the conveyor, with one share to spare. */
 static uint32_t window(const struct swarm *s)
 {
-	return max_u32(WINDOW_LEAST, min_u32(WINDOW_MOST, SLOT_COUNT / max_u32(1, s->up.in_line + 1)));
-}
+	uint32_t share = disk_conveyor_pages(s->disk) * CONVEYOR_PAGE / (s->up.in_line + 1);
 
-/* --max-up lets nothing go now: the first one stays the first, and whoever stands behind it keeps its place too. */
-static bool is_dry(struct swarm *s)
-{
-	const struct peer *p = s->up.line;
-
-	return !p->dead && !p->tx.waits && requests_sendable(&p->up.requests) && !swarm_may_send(s, SLOT_BYTES);
+	return max_u32(WINDOW_LEAST, min_u32(WINDOW_MOST, share));
 }
 
 void swarm_upload_turn(struct swarm *s)
@@ -113,36 +109,40 @@ void swarm_upload_turn(struct swarm *s)
 
 	s->up.kick = false;
 	s->up.dry = false;
-	while (most-- && s->up.line && !is_dry(s)) {
-		struct peer *p = next_in_line(s);
+	while (most-- && s->up.line) {
+		struct peer *p = s->up.line;
 
-		if (p->dead)
-			continue;
-		/* Blocks that are here, or room for reads that is not, keep it in line; DATA and room in the socket put it there again. */
-		if (requests_sendable(&p->up.requests) && !p->tx.waits)
-			peer_flush(p);
-		if (!p->dead && !peer_ask_disk(p, ahead))
-			enqueue(p);
-		if (!p->dead && s->up.dry && requests_sendable(&p->up.requests))
-			enqueue(p);
+		if (!p->dead && !peer_ask_disk(p, ahead) && !p->dead)
+			break;
+		leave_line(s);
 	}
-	if (s->up.dry) {
-		s->up.kick = false;
-		loop_timer_set(s->loop, &s->up.timer, timer_ms(s, bucket_ready_us(&s->up.bucket, SLOT_BYTES)), on_tokens, s);
-	}
+	if (s->up.dry)
+		loop_timer_set(s->loop, &s->up.timer, timer_ms(s, bucket_ready_us(&s->up.bucket, s->up.out_bytes + SLOT_BYTES)), on_tokens, s);
 }
 
 /* ---- the rate */
 
-size_t swarm_may_send(struct swarm *s, size_t want)
+bool swarm_may_read_out(struct swarm *s, uint32_t length)
 {
-	size_t n;
+	uint64_t most = (uint64_t)s->up.out_bytes + length;
 
-	if (!s->up.bucket.rate)
-		return want;
-	n = (size_t)bucket_allow(&s->up.bucket, now_us(), want);
-	s->up.dry |= n == 0;
-	return n;
+	if (!disk_may_read(s->disk, length) || s->up.held_bytes > HELD_MOST)
+		return false;
+	/* What was asked for will be sent; whole blocks, the last of them on credit. */
+	if (s->up.bucket.rate && bucket_allow(&s->up.bucket, now_us(), most) <= s->up.out_bytes) {
+		s->up.dry = true;
+		return false;
+	}
+	return true;
+}
+
+void swarm_hold_bytes(struct swarm *s, int32_t change)
+{
+	bool full = s->up.held_bytes > HELD_MOST;
+
+	s->up.held_bytes = (uint32_t)((int64_t)s->up.held_bytes + change);
+	if (full && s->up.held_bytes <= HELD_MOST)
+		swarm_upload_kick(s);
 }
 
 static void on_down_tokens(void *arg)
@@ -217,9 +217,10 @@ void swarm_read(struct peer *p, uint32_t serial, uint32_t piece, uint32_t begin,
 	uint32_t place;
 
 	if (!s->up.free_reads)
-		bug("more reads than slots");
+		bug("more reads than places");
 	place = s->up.free_read[--s->up.free_reads];
-	s->up.read[place] = (struct upload_read){ .peer = p, .serial = serial };
+	s->up.read[place] = (struct upload_read){ .peer = p, .serial = serial, .length = length };
+	s->up.out_bytes += length;
 	disk_send_read(s->disk, place, piece, begin, length);
 }
 
@@ -229,34 +230,27 @@ static struct upload_read take_read(struct swarm *s, uint32_t place)
 
 	s->up.read[place].peer = NULL;
 	s->up.free_read[s->up.free_reads++] = place;
+	s->up.out_bytes -= r.length;
+	s->up.kick |= s->up.line != NULL;
 	return r;
 }
 
 /* disk.c gives back only tags that it was given. */
-bool swarm_on_data(void *arg, uint32_t tag, uint32_t slot)
+void swarm_on_data(void *arg, uint32_t tag)
 {
-	struct swarm *s = arg;
-	struct upload_read r = take_read(s, tag);
+	struct upload_read r = take_read(arg, tag);
 
-	if (r.peer) {
-		peer_on_data(r.peer, r.serial, slot);
-	} else {
-		disk_done_slot(s->disk, slot);
-		swarm_upload_kick(s); /* others may have waited for it */
-	}
-	return true;
+	if (r.peer)
+		peer_on_data(r.peer, r.serial, r.length);
 }
 
-bool swarm_on_read_failed(void *arg, uint32_t tag, int32_t error)
+void swarm_on_read_failed(void *arg, uint32_t tag, int32_t error)
 {
-	struct swarm *s = arg;
-	struct upload_read r = take_read(s, tag);
+	struct upload_read r = take_read(arg, tag);
 
 	(void)error; /* the parent is told by diskproc */
-	swarm_upload_kick(s);
 	if (r.peer)
-		peer_on_read_failed(r.peer, r.serial);
-	return true;
+		peer_on_read_failed(r.peer, r.serial, r.length);
 }
 
 void swarm_upload_gone(struct peer *p)
@@ -264,10 +258,11 @@ void swarm_upload_gone(struct peer *p)
 	struct swarm *s = p->swarm;
 	uint32_t i;
 
-	for (i = 0; i < SLOT_COUNT; i++)
+	for (i = 0; i < CONVEYOR_READS; i++)
 		if (s->up.read[i].peer == p)
 			s->up.read[i].peer = NULL;
-	peer_upload_end(p);
+	swarm_hold_bytes(s, -(int32_t)p->tx.block_bytes);
+	p->tx.block_bytes = 0;
 	swarm_super_leave(p);
 	if (p->up.choke.unchoked)
 		swarm_choke_soon(s);
@@ -287,10 +282,11 @@ void swarm_upload_lost(struct swarm *s)
 
 	for (i = 0; i < s->count; i++)
 		if (!s->peers[i]->dead)
-			peer_upload_forget(s->peers[i]);
-	s->up.free_reads = SLOT_COUNT;
-	for (i = 0; i < SLOT_COUNT; i++) {
+			requests_forget(&s->peers[i]->up.requests);
+	s->up.out_bytes = 0;
+	s->up.free_reads = CONVEYOR_READS;
+	for (i = 0; i < CONVEYOR_READS; i++) {
 		s->up.read[i].peer = NULL;
-		s->up.free_read[i] = SLOT_COUNT - 1 - i;
+		s->up.free_read[i] = CONVEYOR_READS - 1 - i;
 	}
 }

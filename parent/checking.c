@@ -200,7 +200,7 @@ void checking_repair(struct download *d)
 {
 	d->checking.repairs = false;
 	memset(&d->disk, 0, sizeof d->disk);
-	download_close_fd(&d->upload_slots);
+	download_close_fd(&d->conveyor);
 	download_start(d);
 }
 

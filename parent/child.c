@@ -206,10 +206,10 @@ static const struct {
 	[ROLE_INSPECT] = { KEPT(FORM) | KEPT(INPUT) | KEPT(TEXT), 0, 0 }, /* read and written after GO */
 	[ROLE_RESOLVER] = { KEPT(RESOLVE), 1, 1 },                      /* an eventfd: its threads have answers */
 	[ROLE_DIALER] = { KEPT(DIAL) | KEPT(RESOLVE), 1, 1 },            /* a netlink socket: asks for routes; what listens is counted apart */
-	/* The slots are mapped after GO.  Two epolls: peers, and all others.  libcurl's way to wake itself: a pair of sockets, an eventfd, or none. */
-	[ROLE_NETPROC] = { KEPT(DISK) | KEPT(DIAL) | KEPT(UPLOAD_SLOTS), 2, 4 },
-	/* The form is mapped after GO, so are the slots; an eventfd: its threads have results. */
-	[ROLE_DISKPROC] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE) | KEPT(SPILL) | KEPT(DISK) | KEPT(SLOTS) | KEPT(RECORD) | KEPT(PARTS), 1, 1 },
+	/* Two epolls: peers, and all others.  libcurl's way to wake itself: a pair of sockets, an eventfd, or none. */
+	[ROLE_NETPROC] = { KEPT(DISK) | KEPT(DIAL) | KEPT(CONVEYOR), 2, 4 },
+	/* The form is mapped after GO, so are the slots; an eventfd: its threads have results; both ends of the conveyor. */
+	[ROLE_DISKPROC] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE) | KEPT(SPILL) | KEPT(DISK) | KEPT(SLOTS) | KEPT(RECORD) | KEPT(PARTS), 3, 3 },
 	[ROLE_CREATE] = { KEPT(FORM) | KEPT(ROOT) | KEPT(FILE), 1, 1 }, /* an eventfd: its threads have results */
 };
 

@@ -49,7 +49,7 @@ static void restart(struct download *d, struct child *c)
 		else
 			d->out.existed = true;
 		d->told_checked = false;
-		download_close_fd(&d->upload_slots);
+		download_close_fd(&d->conveyor);
 	}
 	/* netproc knows one dialer for life. */
 	if (c->role == ROLE_DIALER && d->child[ROLE_NETPROC].state != CHILD_NONE) {

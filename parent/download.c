@@ -32,7 +32,7 @@ void download_init(struct download *d, struct context *x, uint32_t index, const 
 	d->source = source;
 	d->status = -1;
 	d->input = input;
-	d->form = d->text = d->mount = d->slots = d->upload_slots = -1;
+	d->form = d->text = d->mount = d->slots = d->conveyor = -1;
 	if (!strcmp(source, "-"))
 		source = "standard input";
 	screen_safe(d->name, sizeof d->name, source, strlen(source));
@@ -72,7 +72,7 @@ void download_close(struct download *d)
 	download_close_fd(&d->text);
 	download_close_fd(&d->mount);
 	download_close_fd(&d->slots);
-	download_close_fd(&d->upload_slots);
+	download_close_fd(&d->conveyor);
 }
 
 /* ---- ends */

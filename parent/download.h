@@ -89,7 +89,7 @@ struct download {
 	struct child child[ROLE_COUNT];
 	struct edge edge[EDGES];
 	int slots;          /* owned: netproc's, for a diskproc that comes later; -1 */
-	int upload_slots;   /* owned: diskproc's, for a netproc that comes later; -1 */
+	int conveyor;       /* owned: the reading end of diskproc's, for a netproc that comes later; -1 */
 	uint64_t restarts[RESTARTS_MAX]; /* when, a ring */
 	uint32_t restart_count;
 	struct msg_inspected inspected;

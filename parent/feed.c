@@ -153,7 +153,7 @@ static uint32_t needs(const struct download *d, enum role role)
 	case ROLE_DIALER:
 		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_RESOLVE);
 	case ROLE_NETPROC:
-		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_UPLOAD_SLOTS) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0) | wanted;
+		return BIT(SETUP_FORM) | BIT(SETUP_DIAL) | BIT(SETUP_DISK) | BIT(SETUP_CONVEYOR) | (d->x->ca >= 0 ? BIT(SETUP_CA) : 0) | wanted;
 	case ROLE_DISKPROC:
 		n = BIT(SETUP_FORM) | (d->out.single ? BIT(SETUP_FILE) : BIT(SETUP_ROOT)) | (d->out.state.have >= 0 && uses_record(d) ? BIT(SETUP_RECORD) : 0) | wanted;
 		/* Who only reads needs none of them. */
@@ -204,8 +204,8 @@ static int kept_fd(const struct download *d, enum setup_fd what)
 		return d->out.parts;
 	case SETUP_SLOTS:
 		return d->slots;
-	case SETUP_UPLOAD_SLOTS:
-		return d->upload_slots;
+	case SETUP_CONVEYOR:
+		return d->conveyor;
 	default:
 		return -1;
 	}
@@ -328,18 +328,18 @@ static void give(struct download *d, struct child *c, enum setup_fd what)
 		child_give(c, what, fd, epoch, true);
 }
 
-#define EITHER_SLOTS (BIT(SETUP_SLOTS) | BIT(SETUP_UPLOAD_SLOTS))
+#define OF_THE_OTHER (BIT(SETUP_SLOTS) | BIT(SETUP_CONVEYOR))
 
-/* The slots that this role reads from: those of whoever is at the other end of DISK. */
-static uint32_t slots_of(enum role role)
+/* What this role reads from: slots or conveyor of whoever is at the other end of DISK. */
+static uint32_t source_of(enum role role)
 {
-	return role == ROLE_DISKPROC ? BIT(SETUP_SLOTS) : role == ROLE_NETPROC ? BIT(SETUP_UPLOAD_SLOTS) : 0;
+	return role == ROLE_DISKPROC ? BIT(SETUP_SLOTS) : role == ROLE_NETPROC ? BIT(SETUP_CONVEYOR) : 0;
 }
 
 /*
  * New ends of channels for one that RUNs.  netproc and diskproc take a new
- * channel and then the slots of whoever is at its other end: once the channel
- * was passed, the slots that they have are an old one's, whenever they were
+ * channel and then slots or conveyor of whoever is at its other end: once the channel
+ * was passed, those that they have are an old one's, whenever they were
  * given them.
  */
 static void give_stale(struct download *d, struct child *c)
@@ -347,11 +347,11 @@ static void give_stale(struct download *d, struct child *c)
 	uint32_t what;
 
 	for (what = 1; what < SETUP_FD_COUNT; what++) {
-		if (!(c->stale & BIT(what)) || (EITHER_SLOTS & BIT(what) && c->stale & BIT(SETUP_DISK)))
+		if (!(c->stale & BIT(what)) || (OF_THE_OTHER & BIT(what) && c->stale & BIT(SETUP_DISK)))
 			continue;
 		give(d, c, (enum setup_fd)what);
 		if (what == SETUP_DISK && !(c->stale & BIT(SETUP_DISK)))
-			c->stale |= slots_of(c->role);
+			c->stale |= source_of(c->role);
 	}
 }
 
@@ -362,7 +362,7 @@ static void feed(struct download *d, struct child *c)
 	if (c->state == CHILD_SETUP) {
 		for (what = 1; what < SETUP_FD_COUNT; what++)
 			/* Slots after the channel, here too: whose they are is known by it when one of the two dies meanwhile. */
-			if (need & ~c->given & BIT(what) && !(EITHER_SLOTS & BIT(what) && need & ~c->given & BIT(SETUP_DISK)))
+			if (need & ~c->given & BIT(what) && !(OF_THE_OTHER & BIT(what) && need & ~c->given & BIT(SETUP_DISK)))
 				give(d, c, (enum setup_fd)what);
 		if (need & ~c->given || c->state != CHILD_SETUP)
 			return;

@@ -27,16 +27,27 @@ static struct download *download_of(struct child *c)
 static int on_slots(void *self, const void *message, int fd)
 {
 	const struct msg_slots *m = message;
-	struct child *c = self;
-	struct download *d = download_of(c);
-	int *slots = c->role == ROLE_NETPROC ? &d->slots : &d->upload_slots;
+	struct download *d = download_of(self);
 
 	/* Those of one that died were closed: these are its second ones. */
-	if (m->count != SLOT_COUNT || *slots >= 0) {
+	if (m->count != SLOT_COUNT || d->slots >= 0) {
 		close(fd);
 		return -1;
 	}
-	*slots = fd;
+	d->slots = fd;
+	return 0;
+}
+
+static int on_conveyor(void *self, const void *message, int fd)
+{
+	struct download *d = download_of(self);
+
+	(void)message;
+	if (d->conveyor >= 0) { /* as above */
+		close(fd);
+		return -1;
+	}
+	d->conveyor = fd;
 	return 0;
 }
 
@@ -377,7 +388,6 @@ static int on_accuse(void *self, const void *message, int fd)
 }
 #define ACCUSE { MSG_ACCUSE, CHILD_WORKING, on_accuse }
 /* Said after HELLO, without regard to how far the set-up is when it arrives. */
-#define SLOTS { MSG_SLOTS, CHILD_IN(CHILD_SETUP) | CHILD_IN(CHILD_LOCKING), on_slots }
 
 static int on_create_progress(void *self, const void *message, int fd)
 {
@@ -413,7 +423,7 @@ static const struct permit dialer_permits[] = {
 static const struct permit netproc_permits[] = {
 	CHILD_PERMITS,
 	ACCUSE,
-	SLOTS,
+	{ MSG_SLOTS, CHILD_IN(CHILD_SETUP) | CHILD_IN(CHILD_LOCKING), on_slots },
 	{ MSG_NET_STATS, CHILD_WORKING, on_net_stats },
 	{ MSG_TRACKER_EVENT, CHILD_WORKING, on_tracker_event },
 	{ MSG_PEER_INFO, CHILD_WORKING, on_peer_info },
@@ -421,7 +431,7 @@ static const struct permit netproc_permits[] = {
 static const struct permit diskproc_permits[] = {
 	CHILD_PERMITS,
 	ACCUSE,
-	SLOTS,
+	{ MSG_CONVEYOR, CHILD_IN(CHILD_SETUP) | CHILD_IN(CHILD_LOCKING), on_conveyor },
 	{ MSG_DISK_PROGRESS, CHILD_WORKING, on_disk_progress },
 	{ MSG_DISK_COMPLETE, CHILD_WORKING, on_disk_complete },
 	{ MSG_DISK_ERROR, CHILD_WORKING, on_disk_error },

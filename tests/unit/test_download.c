@@ -493,7 +493,7 @@ static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots(vo
 
 	(void)state;
 	run_all();
-	assert_true(was_passed(ROLE_NETPROC, SETUP_UPLOAD_SLOTS));
+	assert_true(was_passed(ROLE_NETPROC, SETUP_CONVEYOR));
 	net->passed_count = 0;
 	die(ROLE_DISKPROC);
 	/* The channel is there at once, and its slots are not yet. */
@@ -502,7 +502,7 @@ static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots(vo
 	assert_int_equal(net->epochs[0], d.edge[EDGE_DISK].epoch);
 	hello(ROLE_DISKPROC);
 	assert_int_equal(net->passed_count, 2);
-	assert_int_equal(net->passed[1], SETUP_UPLOAD_SLOTS);
+	assert_int_equal(net->passed[1], SETUP_CONVEYOR);
 	ready(ROLE_DISKPROC);
 	assert_int_equal(net->passed_count, 2);
 	assert_true(sides[ROLE_DISKPROC].go);
@@ -517,7 +517,7 @@ static void test_a_new_netproc_is_passed_the_slots_of_the_diskproc_that_is_there
 	die(ROLE_NETPROC);
 	net->passed_count = 0;
 	come_up(ROLE_NETPROC);
-	assert_true(was_passed(ROLE_NETPROC, SETUP_UPLOAD_SLOTS));
+	assert_true(was_passed(ROLE_NETPROC, SETUP_CONVEYOR));
 	assert_true(net->go);
 }
 
@@ -538,7 +538,7 @@ static void test_diskproc_dies_while_netproc_comes_up_with_its_slots(void **stat
 	assert_int_equal(net->passed_count, 2);
 	assert_int_equal(net->passed[0], SETUP_DISK);
 	assert_int_equal(net->epochs[0], d.edge[EDGE_DISK].epoch);
-	assert_int_equal(net->passed[1], SETUP_UPLOAD_SLOTS);
+	assert_int_equal(net->passed[1], SETUP_CONVEYOR);
 }
 
 /* ---- accusations */
