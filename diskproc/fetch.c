@@ -11,7 +11,7 @@
 #include "conveyor.h"
 
 /* Parts of one file that follow each other. */
-struct run {
+struct stretch {
 	struct job *first;
 	uint32_t jobs;
 	struct span span; /* all of it */
@@ -34,10 +34,10 @@ static bool is_in_one_file(const struct job *j, const struct span *s)
 	return j->bytes && s->length == j->bytes && !s->pad;
 }
 
-/* The run that begins with the job, and how many jobs it has; 0: it lies in several files. */
-static uint32_t find_run(struct work *w, struct job *j, struct run *r)
+/* The stretch that begins with the job, and how many jobs it has; 0: it lies in several files. */
+static uint32_t find_stretch(struct work *w, struct job *j, struct stretch *r)
 {
-	*r = (struct run){ .first = j, .span = first_span(w, j) };
+	*r = (struct stretch){ .first = j, .span = first_span(w, j) };
 	if (!is_in_one_file(j, &r->span))
 		return 0;
 	for (r->jobs = 1, j = j->others; j; r->jobs++, j = j->others) {
@@ -50,7 +50,7 @@ static uint32_t find_run(struct work *w, struct job *j, struct run *r)
 	return r->jobs;
 }
 
-static int hold(struct work *w, uint32_t file, struct fault *fault)
+static int take_file(struct work *w, uint32_t file, struct fault *fault)
 {
 	int fd = files_get(w->files, file, FILES_READ, fault);
 
@@ -60,7 +60,7 @@ static int hold(struct work *w, uint32_t file, struct fault *fault)
 }
 
 /* The disk begins with what it will have to be waited for: all of a packet, not one after the other. */
-static void fetch_ahead(struct work *w, const struct run *r)
+static void fetch_ahead(struct work *w, const struct stretch *r)
 {
 	struct fault fault;
 	uint8_t last;
@@ -77,7 +77,7 @@ static void fetch_ahead(struct work *w, const struct run *r)
 /* How many bytes are in the pipe now; fewer than all with a fault, or because it is full. */
 static uint64_t splice_span(struct work *w, const struct span *s, struct fault *fault)
 {
-	int fd = hold(w, s->file, fault);
+	int fd = take_file(w, s->file, fault);
 	off64_t at = (off64_t)s->offset;
 	uint64_t put = 0;
 
@@ -100,7 +100,7 @@ static uint64_t splice_span(struct work *w, const struct span *s, struct fault *
 	return put;
 }
 
-static void splice_run(struct work *w, const struct run *r)
+static void splice_stretch(struct work *w, const struct stretch *r)
 {
 	struct fault fault = { 0 };
 	uint64_t put = splice_span(w, &r->span, &fault);
@@ -116,10 +116,10 @@ static void splice_run(struct work *w, const struct run *r)
 	}
 }
 
-static bool read_span(struct work *w, const struct span *s, uint8_t *to, struct fault *fault)
+static bool copy_part(struct work *w, const struct span *s, uint8_t *to, struct fault *fault)
 {
 	uint64_t at = 0;
-	int fd = hold(w, s->file, fault);
+	int fd = take_file(w, s->file, fault);
 
 	if (fd < 0)
 		return false;
@@ -153,7 +153,7 @@ static void copy_parts(struct work *w, struct job *j)
 	while (files_next(w->files, &walk, &s)) {
 		if (s.pad)
 			memset(to, 0, (size_t)s.length);
-		else if (!read_span(w, &s, to, &j->fault))
+		else if (!copy_part(w, &s, to, &j->fault))
 			return;
 		to += s.length;
 	}
@@ -168,11 +168,11 @@ static void copy_parts(struct work *w, struct job *j)
 void fetch_read(struct work *w, struct job *list)
 {
 	struct job *j;
-	struct run r;
+	struct stretch r;
 	uint32_t i;
 
 	for (j = list->others ? list : NULL; j;) {
-		uint32_t n = find_run(w, j, &r);
+		uint32_t n = find_stretch(w, j, &r);
 
 		if (n)
 			fetch_ahead(w, &r);
@@ -180,10 +180,10 @@ void fetch_read(struct work *w, struct job *list)
 			j = j->others;
 	}
 	for (j = list; j;) {
-		uint32_t n = find_run(w, j, &r);
+		uint32_t n = find_stretch(w, j, &r);
 
 		if (n)
-			splice_run(w, &r);
+			splice_stretch(w, &r);
 		else
 			copy_parts(w, j);
 		for (i = 0; i < max_u32(n, 1); i++)

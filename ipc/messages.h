@@ -512,7 +512,6 @@ struct msg_hook_done {                    /* h->p: the program has ended */
 	X(HELLO, hello, 1, 0)                                  \
 	X(LISTENER, listener, 1, 1)                            \
 	X(SLOTS, slots, 1, 1)                                  \
-	X(CONVEYOR, conveyor, 1, 1)                            \
 	X(READY, ready, 1, 0)                                  \
 	X(LISTENING, listening, 1, 0)                          \
 	X(LISTEN_PORT, listen_port, 1, 0)                      \
@@ -540,6 +539,7 @@ struct msg_hook_done {                    /* h->p: the program has ended */
 	X(READ, read, 64, 0)                                   \
 	X(DATA, data, 64, 0)                                   \
 	X(READ_FAILED, read_failed, 64, 0)                     \
+	X(CONVEYOR, conveyor, 1, 1)                            \
 	X(DIAL, dial, 64, 0)                                   \
 	X(DIAL_NAME, dial_name, 1, 0)                          \
 	X(DIAL_CANCEL, dial_cancel, 64, 0)                     \

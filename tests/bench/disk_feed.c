@@ -8,7 +8,7 @@
  * -c: the data is there already (run it before with the same numbers): measures
  * the check.  -1: a single file, by its descriptor.  -w: every eighth piece is
  * spilled after its first block.  -r: netproc is replaced by a new one halfway.
- * -u: then reads so many MiB of it back through the upload slots, as peers ask
+ * -u: then reads so many MiB of it back through the conveyor, as peers ask
  * for it: runs of so many blocks (-o, 16), each anywhere; that is measured
  * alone.  The directory should be on tmpfs.  Not a test: nothing is judged but that all
  * pieces verify and DISK_COMPLETE comes.  To build it:
@@ -27,6 +27,7 @@
 #include "bitfield.h"
 #include "channel.h"
 #include "compartment.h"
+#include "conveyor.h"
 #include "slots.h"
 #include "../unit/disk_fixture.h"
 
@@ -44,7 +45,7 @@ struct feed {
 	bool verbose, single, spills, replace;
 	uint8_t *have; /* bitfield, of HAVE_BITS */
 	uint32_t epoch;
-	struct slots upload;                   /* diskproc's */
+	int conveyor;                          /* the reading end */
 	uint64_t ask_left;                     /* blocks still to be read back */
 	uint32_t asked, run, run_left, run_at; /* asked for and not given back; blocks in a run, of this one, its next block */
 	uint64_t sum;                          /* of what was read: it is looked at, as sending would */
@@ -91,8 +92,8 @@ static pid_t start(const char *program, int control)
 /* What comes from diskproc on the control channel, all but what main waits for. */
 static void on_control(struct feed *f, struct packet *p)
 {
-	if (p->type == MSG_SLOTS && slots_attach(&f->upload, p->fd, SLOT_COUNT) < 0)
-		die("upload slots");
+	if (p->type == MSG_CONVEYOR)
+		f->conveyor = dup(p->fd);
 	if (p->fd >= 0)
 		close(p->fd);
 	if (p->type == MSG_LOG) {
@@ -158,7 +159,7 @@ static void set_up(struct feed *f, const char *dir, uint32_t threads, bool check
 	int root, spill;
 
 	wait_for(f, MSG_HELLO);
-	wait_for(f, MSG_SLOTS);
+	wait_for(f, MSG_CONVEYOR);
 	pass(f, SETUP_FORM, sealed_form(&f->m), 0);
 	root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	spill = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -331,16 +332,14 @@ static void ask(struct feed *f, uint32_t blocks)
 
 static void on_answers(struct feed *f, const struct packet *p)
 {
-	struct msg_data_done done[64];
+	static uint8_t block[SLOT_BYTES];
 	uint32_t i;
 
 	for (i = 0; i < p->count && p->type == MSG_DATA; i++) {
-		done[i].slot = ((const struct msg_data *)packet_message(p, i))->slot;
-		f->sum += sum_of(slot_at(&f->upload, done[i].slot));
+		if (read(f->conveyor, block, sizeof block) != sizeof block)
+			die("the conveyor");
+		f->sum += sum_of(block);
 	}
-	for (i = 0; i < p->count && p->type == MSG_DATA; i++)
-		if (channel_push(&f->net, MSG_DATA_DONE, &done[i]) < 0)
-			die("DATA_DONE");
 	f->asked -= p->count;
 	f->failed |= p->type != MSG_DATA;
 }
@@ -353,7 +352,7 @@ static void read_back(struct feed *f)
 		struct pollfd p = { .fd = f->net.fd, .events = POLLIN };
 		struct packet in;
 
-		while (f->ask_left && f->asked < SLOT_COUNT)
+		while (f->ask_left && f->asked < conveyor_pages(f->conveyor) / conveyor_cost(SLOT_BYTES))
 			ask(f, blocks);
 		if (channel_flush(&f->net) < 0)
 			die("diskproc is gone");

@@ -17,9 +17,10 @@ static uint8_t levels[ARRAY_LEN(files)] = { WANTED_NORMAL, WANTED_NOT, WANTED_NO
 static struct rig rigs[2];
 static bool selects;
 #define rig rigs[selects]
-/* READs of pieces as they are; their tags are these numbers and a start that no input knows. */
-static struct msg_read asked[1 << 16];
+/* READs of pieces as they are that are not answered, in order. */
+static struct msg_read asked[CONVEYOR_READS];
 static uint32_t asked_count, first_tag;
+static bool wild; /* there were others too: then nobody knows whose bytes come */
 
 static void begin(void)
 {
@@ -57,32 +58,46 @@ static void again(void)
 	upload_reset(&rig.d.upload);
 	rig.d.upload.fault = (struct fault){ 0 };
 	asked_count = 0;
+	wild = false;
 }
 
-static void on_data(const struct msg_data *m)
+static void on_answer(uint16_t type, const void *message)
 {
-	static uint8_t ought[SLOT_BYTES];
-	const struct msg_read *r = &asked[m->tag - first_tag < asked_count ? m->tag - first_tag : 0];
+	static uint8_t is[CONVEYOR_READ_MAX], ought[CONVEYOR_READ_MAX];
+	const struct msg_read_failed *failed = message;
+	struct msg_read r = asked[0];
+	uint32_t n = type == MSG_DATA ? r.length : failed->bytes;
 
-	if (m->slot >= SLOT_COUNT)
+	if (!asked_count || failed->tag != r.tag || n > r.length || (n && read(rig.reading, is, n) != (ssize_t)n))
 		abort();
-	/* Not one of these; or given back before it was heard of, so that another READ may have its slot. */
-	if (m->tag - first_tag >= asked_count || !rig.d.upload.read[m->slot].at_net || rig.d.upload.read[m->slot].tag != m->tag)
-		return;
-	fixture_payload(&rig.m, ought, (uint64_t)r->piece * PIECE + r->begin, r->length);
-	if (!bitfield_get(rig.d.store.have, r->piece) || memcmp(slot_at(&rig.upload_view, m->slot), ought, r->length))
+	memmove(asked, asked + 1, --asked_count * sizeof r);
+	fixture_payload(&rig.m, ought, (uint64_t)r.piece * PIECE + r.begin, n);
+	if (n && (!bitfield_get(rig.d.store.have, r.piece) || memcmp(is, ought, n)))
 		abort();
 }
 
 /* Looks at what diskproc says. */
 static void hear(void)
 {
+	uint8_t rest[4096];
 	struct packet p;
 	uint32_t i;
 
 	while (channel_receive(&rig.net_end, &p) == CHANNEL_OK)
-		for (i = 0; i < p.count && p.type == MSG_DATA; i++)
-			on_data(packet_message(&p, i));
+		for (i = 0; i < p.count && !wild && (p.type == MSG_DATA || p.type == MSG_READ_FAILED); i++)
+			on_answer(p.type, packet_message(&p, i));
+	while (wild && read(rig.reading, rest, sizeof rest) > 0)
+		;
+}
+
+/* Places in the pipe that are taken by what was asked for. */
+static uint32_t pages_asked(void)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < asked_count; i++)
+		n += conveyor_cost(asked[i].length);
+	return n;
 }
 
 /* What was read out is a part of a piece that is verified. */
@@ -90,28 +105,26 @@ static void check_read(const struct job *j)
 {
 	uint32_t bytes = j->piece < rig.m.h->piece_count ? metainfo_piece_bytes(&rig.m, j->piece) : 0;
 
-	if (!bytes || !bitfield_get(rig.d.store.have, j->piece) || j->bytes < 1 || j->begin >= bytes || j->bytes > bytes - j->begin)
+	if (!bytes || !bitfield_get(rig.d.store.have, j->piece) || j->begin >= bytes || j->bytes > bytes - j->begin)
 		abort();
 }
 
-/* Every upload slot is somewhere, once. */
-static void check_slots(void)
+/* Every READ is somewhere, once, and of what is verified. */
+static void check_reads(void)
 {
 	const struct upload *u = &rig.d.upload;
-	bool free[SLOT_COUNT] = { false };
-	uint32_t i, at_net = 0;
+	bool free[CONVEYOR_READS] = { false };
+	const struct job *j;
+	uint32_t i, wanted = 0;
 
 	for (i = 0; i < u->free_count; i++) {
-		if (u->free[i] >= SLOT_COUNT || free[u->free[i]] || u->read[u->free[i]].at_net)
+		if (free[u->free[i] - u->read])
 			abort();
-		free[u->free[i]] = true;
+		free[u->free[i] - u->read] = true;
 	}
-	for (i = 0; i < SLOT_COUNT; i++) {
-		at_net += u->read[i].at_net;
-		if (u->read[i].at_net)
-			check_read(&u->read[i].job);
-	}
-	if (u->free_count + at_net + u->busy + u->wanted_count != SLOT_COUNT)
+	for (j = u->wanted; j; j = j->others, wanted++)
+		check_read(j);
+	if (u->free_count + u->busy + wanted != CONVEYOR_READS)
 		abort();
 }
 
@@ -173,7 +186,7 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 	enum channel_result r = CHANNEL_OK;
 
 	take(p, left, op, sizeof op);
-	switch (op[0] % 9) {
+	switch (op[0] % 8) {
 	case 0: { /* a block that exists */
 		struct msg_block m = { .piece = op[1] % rig.m.h->piece_count, .begin = op[2] % 4 * SLOT_BYTES, .slot = op[3] };
 
@@ -202,6 +215,7 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 
 		n = n < sizeof bytes ? n : sizeof bytes;
 		take(p, left, bytes, n);
+		wild = true;
 		(void)channel_flush(&rig.net_end);
 		(void)!write(rig.net_end.fd, bytes, n);
 		break;
@@ -209,10 +223,10 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 	case 6: { /* a read of what exists, if it is verified; up to 64 that follow each other */
 		uint32_t piece = op[1] % rig.m.h->piece_count, bytes = metainfo_piece_bytes(&rig.m, piece), at = op[2] * 200u, n = 1 + op[3] % 64;
 
-		for (; n && at < bytes && asked_count < ARRAY_LEN(asked); n--) {
-			struct msg_read *m = &asked[asked_count];
+		for (; n && at < bytes && asked_count < ARRAY_LEN(asked) && pages_asked() + conveyor_cost(SLOT_BYTES) <= CONVEYOR_BYTES / CONVEYOR_PAGE; n--) {
+			struct msg_read *m = &asked[asked_count++];
 
-			*m = (struct msg_read){ .tag = first_tag + asked_count++, .piece = piece, .begin = at };
+			*m = (struct msg_read){ .tag = first_tag++, .piece = piece, .begin = at };
 			m->length = min_u32(min_u32(bytes - at, SLOT_BYTES), 1u + op[3] * 80u);
 			at += m->length;
 			(void)!channel_push(&rig.net_end, MSG_READ, m);
@@ -223,15 +237,8 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 		struct msg_read m;
 
 		take(p, left, &m, sizeof m);
+		wild = true;
 		(void)!channel_push(&rig.net_end, MSG_READ, &m);
-		break;
-	}
-	case 8: { /* some slots go back */
-		struct msg_data_done m = { .slot = op[1] };
-		uint32_t n;
-
-		for (n = 1 + op[2] % 64; n; n--, m.slot++)
-			(void)!channel_push(&rig.net_end, MSG_DATA_DONE, &m);
 		break;
 	}
 	case 4: /* time passes; or storage fails, and nothing is read any more */
@@ -247,7 +254,7 @@ static enum channel_result play_record(const uint8_t **p, size_t *left)
 	}
 	if (rig.d.store.memory_bytes > rig.d.store.budget_bytes)
 		abort();
-	check_slots();
+	check_reads();
 	return r;
 }
 
@@ -278,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		if (now_ms() > end)
 			abort();
 	}
-	check_slots();
+	check_reads();
 	check_files();
 	return 0;
 }

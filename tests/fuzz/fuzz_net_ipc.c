@@ -4,9 +4,8 @@
  * Input: one byte (enum how), then for each packet one byte for the channel
  * (0x80: the dialer's) and the type (0x3f), one for the count, one for a change
  * of length, then the messages' bytes.  0x40 of the first: before it the first
- * READ that waits is answered as it should be, so that a slot is netproc's.
- * Whatever comes, netproc gives back only slots that it was given, and what
- * peers are sent is whole messages and blocks that there are.
+ * READ that waits is answered as it should be.  Whatever comes, what peers are
+ * sent is whole messages and blocks that there are.
  */
 #include "peer_sees.h"
 
@@ -19,23 +18,11 @@ enum how {
 
 static struct fixture f;
 static struct sees sees;
-static uint32_t given[SLOT_COUNT]; /* DATA that named the slot, less DATA_DONE */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* 0x3f is a type that does not exist; those behind it are of other channels, and no less foreign here than some before it. */
-_Static_assert(MSG_DIALER_STATS < 0x3f && MSG_DATA_DONE < 0x3f, "what netproc's channels carry fits into six bits");
-
-static void count_given(uint16_t type, const uint8_t *messages, size_t bytes)
-{
-	struct msg_data m;
-
-	for (; type == MSG_DATA && bytes >= sizeof m; bytes -= sizeof m, messages += sizeof m) {
-		memcpy(&m, messages, sizeof m);
-		if (m.slot < SLOT_COUNT)
-			given[m.slot]++;
-	}
-}
+_Static_assert(MSG_DIALER_STATS < 0x3f && MSG_CONVEYOR < 0x3f, "what netproc's channels carry fits into six bits");
 
 static void send_packet(int fd, const uint8_t *data, size_t size, size_t *took)
 {
@@ -58,30 +45,16 @@ static void send_packet(int fd, const uint8_t *data, size_t size, size_t *took)
 		length = (size_t)count * message_rows[type].size;
 	if (data[2] > 250)
 		length++;
-	count_given(type, p.bytes + sizeof p.h, length);
 	(void)!write(fd, p.bytes, sizeof p.h + length);
 }
 
-/* READs wait in f.reads; DATA_DONE is for what was given. */
+/* READs wait in f.reads. */
 static void hear(void)
 {
 	struct packet pk;
-	uint32_t i;
 
 	while (channel_receive(&f.disk, &pk) == CHANNEL_OK)
-		for (i = 0; i < pk.count; i++) {
-			if (pk.type == MSG_READ) {
-				if (f.read_count == SLOT_COUNT)
-					abort();
-				f.reads[f.read_count++] = *(const struct msg_read *)packet_message(&pk, i);
-			}
-			if (pk.type == MSG_DATA_DONE) {
-				const struct msg_data_done *m = packet_message(&pk, i);
-
-				if (m->slot >= SLOT_COUNT || !given[m->slot]--)
-					abort();
-			}
-		}
+		fixture_hear_upload(&f, &pk);
 }
 
 static void turn(void)
@@ -94,17 +67,8 @@ static void turn(void)
 
 static void answer_one(void)
 {
-	struct msg_data m = { 0 };
-
-	if (!f.swarm->ready || !f.read_count)
-		return;
-	m.tag = f.reads[0].tag;
-	memmove(f.reads, f.reads + 1, --f.read_count * sizeof *f.reads);
-	while (m.slot < SLOT_COUNT - 1 && given[m.slot])
-		m.slot++;
-	given[m.slot]++;
-	if (channel_push(&f.disk, MSG_DATA, &m) || channel_flush(&f.disk) < 0)
-		abort();
+	if (f.swarm->ready && f.read_count)
+		fixture_answer(&f, false);
 }
 
 /* It wants what there is, 128 KiB first, and takes what it is sent. */
@@ -138,7 +102,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	how = *data++;
 	size--;
-	memset(given, 0, sizeof given);
 	fixture_new(&f, PIECES, 40000, (PIECES - 1) * 40000 + 123);
 	if (how & (TOLD | SEEDING))
 		fixture_have(&f, how & SEEDING ? PIECES / 2 : 0);

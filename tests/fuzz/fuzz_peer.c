@@ -54,7 +54,7 @@ static void replace_disk(void)
 	channel_init(&f.disk, sv[1], FIX_EPOCH + 1, false, "netproc");
 	f.read_count = f.uploads_busy = 0;
 	memset(f.upload_busy, 0, sizeof f.upload_busy);
-	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
+	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_conveyor(&f));
 	had = PIECES / 2;
 	fixture_have(&f, had);
 	fixture_turn(&f);

@@ -38,7 +38,8 @@
 #define ALL (I | R | D | N | K | C)
 #define P (1u << ROLE_PARENT) /* behind its walls: what run_probe does in a child of its own */
 
-struct probe probe = { .tcp = -1, .udp = -1, .channel = -1, .root = -1, .file = -1, .memory = -1 };
+struct probe probe = { .tcp = -1, .udp = -1, .channel = -1, .root = -1, .file = -1, .memory = -1,
+			 .conveyor = -1 };
 
 /* An attempt that is one expression. */
 #define TRY(name, expression)                  \
@@ -535,6 +536,60 @@ static long may_write(void)
 		       ? 0
 		       : -1;
 }
+/* The conveyor: netproc passes on what is in it, diskproc fills it from its files; neither does the other's part. */
+static long splice_by(int in, off_t *in_at, int out, off_t *out_at, unsigned flags)
+{
+	return syscall(SYS_splice, in, in_at, out, out_at, 4, flags);
+}
+TRY(conveyor_write, syscall(SYS_write, probe.conveyor, "x", 1))
+TRY(conveyor_fill, splice_by(probe.tcp, NULL, probe.conveyor, NULL, SPLICE_F_NONBLOCK))
+TRY(conveyor_gift, splice_by(probe.conveyor, NULL, probe.tcp, NULL, SPLICE_F_GIFT))
+TRY(conveyor_move, splice_by(probe.conveyor, NULL, probe.tcp, NULL, SPLICE_F_MOVE | SPLICE_F_NONBLOCK))
+TRY(conveyor_high, syscall(SYS_splice, probe.conveyor, NULL, probe.tcp, NULL, 4, UINT64_C(0x100000000)))
+static long conveyor_at(void)
+{
+	off_t at = 0;
+
+	return splice_by(probe.conveyor, NULL, probe.memory, &at, SPLICE_F_NONBLOCK);
+}
+static long conveyor_from(void)
+{
+	off_t at = 0;
+
+	return splice_by(probe.memory, &at, probe.conveyor, NULL, SPLICE_F_NONBLOCK);
+}
+TRY(conveyor_into_slots, splice_by(probe.conveyor, NULL, probe.memory, NULL, SPLICE_F_NONBLOCK))
+TRY(conveyor_tee, syscall(SYS_tee, probe.conveyor, probe.conveyor, 4, 0))
+TRY(conveyor_resize, syscall(SYS_fcntl, probe.conveyor, F_SETPIPE_SZ, 4096))
+TRY(conveyor_reopen, reopen(probe.conveyor))
+TRY(conveyor_send_file, syscall(SYS_sendfile, probe.tcp, probe.memory, NULL, 4))
+TRY(may_ask_size, syscall(SYS_fcntl, probe.conveyor, F_GETPIPE_SZ) >= 4096 ? 0 : -1)
+TRY(may_pass_on, splice_by(probe.conveyor, NULL, probe.tcp, NULL, SPLICE_F_NONBLOCK | SPLICE_F_MORE) == 4 ? 0 : -1)
+static long may_put(void)
+{
+	off_t at = 0;
+
+	return splice_by(probe.file, &at, probe.conveyor, NULL, SPLICE_F_NONBLOCK) == 4 ? 0 : -1;
+}
+static long put_at(void)
+{
+	off_t at = 0;
+
+	return splice_by(probe.file, NULL, probe.conveyor, &at, SPLICE_F_NONBLOCK);
+}
+static long put_waiting(void)
+{
+	off_t at = 0;
+
+	return splice_by(probe.file, &at, probe.conveyor, NULL, 0);
+}
+static long ask_memory(void)
+{
+	uint32_t info[16];
+	socklen_t n = sizeof info;
+
+	return syscall(SYS_getsockopt, probe.tcp, SOL_SOCKET, SO_MEMINFO, info, &n);
+}
 TRY(may_map_slots, syscall(SYS_mmap, 0, probe.slots_bytes, PROT_READ, MAP_SHARED, probe.other_memory, 0))
 static long read_vector(int flags)
 {
@@ -543,7 +598,7 @@ static long read_vector(int flags)
 
 	return flags < 0 ? preadv(probe.file, &v, 1, 0) : syscall(SYS_preadv2, probe.file, &v, 1, 0, 0, flags);
 }
-TRY(may_read_files, read_vector(-1))
+TRY(read_several, read_vector(-1))
 TRY(read_waiting, read_vector(0))
 TRY(read_polling, read_vector(RWF_NOWAIT | RWF_HIPRI))
 /* Not every file system knows what it would have to wait for. */
@@ -664,10 +719,16 @@ const struct attempt attempts[] = {
 	REFUSED(N | K, slots_grow), REFUSED(N | K, slots_shrink), REFUSED(N | K, slots_punch), REFUSED(N | K, slots_allocate),
 	REFUSED(N | K, slots_remove), REFUSED(N | K, slots_map_again), REFUSED(N | K, slots_map_exec), REFUSED(N | K, slots_protect_exec),
 	REFUSED(N | K, slots_write_call), REFUSED(N | K, slots_pwrite), REFUSED(N | K, slots_seals), REFUSED(N | K, slots_reopen),
-	ALLOWED(N | K, slots_use), REFUSED(N | K, other_grow), REFUSED(N | K, other_shrink), REFUSED(N | K, other_punch),
-	REFUSED(N | K, other_remove), REFUSED(N | K, other_map_writable), REFUSED(N | K, other_map_private), REFUSED(N | K, other_map_exec),
-	REFUSED(N | K, other_map_over), REFUSED(N | K, other_writable), REFUSED(N | K, other_write_call), REFUSED(N | K, other_pwrite),
-	REFUSED(N | K, other_seals), REFUSED(N | K, other_reopen), ALLOWED(N | K, other_read), ALLOWED(N | K, may_map_slots),
+	ALLOWED(N | K, slots_use), REFUSED(K, other_grow), REFUSED(K, other_shrink), REFUSED(K, other_punch),
+	REFUSED(K, other_remove), REFUSED(K, other_map_writable), REFUSED(K, other_map_private), REFUSED(K, other_map_exec),
+	REFUSED(K, other_map_over), REFUSED(K, other_writable), REFUSED(K, other_write_call), REFUSED(K, other_pwrite),
+	REFUSED(K, other_seals), REFUSED(K, other_reopen), ALLOWED(K, other_read), ALLOWED(K, may_map_slots),
+	/* the conveyor */
+	REFUSED(N, conveyor_write), REFUSED(N, conveyor_fill), REFUSED(N, conveyor_gift), REFUSED(N, conveyor_move), REFUSED(N, conveyor_high),
+	REFUSED(N, conveyor_at), REFUSED(N, conveyor_from), REFUSED(N, conveyor_into_slots), REFUSED(N | K, conveyor_tee),
+	REFUSED(N | K, conveyor_resize), REFUSED(N | K, conveyor_reopen), REFUSED(N | K, conveyor_send_file), ALLOWED(N, may_ask_size),
+	ALLOWED(N, may_pass_on), ALLOWED(K, may_put), REFUSED(K, put_at), REFUSED(K, put_waiting), ALLOWED(N, ask_memory),
+	REFUSED(D, ask_memory),
 	/* sockets */
 	REFUSED(I | N | K | C | P, socket_tcp), REFUSED(I | N | K | C | P, socket_tcp6), REFUSED((ALL & ~R) | P, socket_udp),
 	REFUSED(ALL | P, socket_raw),
@@ -716,7 +777,7 @@ const struct attempt attempts[] = {
 	REFUSED(K | C | P, root_chdir), { "may_create", P | C, K, may_create }, { "may_open", P | C, K, may_open },
 	{ "may_mkdir", C, K, may_mkdir }, { "may_nest", C, K, may_nest }, { "may_write", C, K, may_write },
 	{ "may_list", K, C, may_list }, ALLOWED(K | C, may_open_to_read),
-	{ "may_read_files", C, K, may_read_files }, { "may_read_cached", C, K, may_read_cached }, REFUSED(K | C, read_waiting),
+	REFUSED(K | C, read_several), { "may_read_cached", C, K, may_read_cached }, REFUSED(K | C, read_waiting),
 	REFUSED(K | C, read_polling),
 	/* what must work */
 	ALLOWED(ALL | P, may_allocate), ALLOWED(ALL | P, may_random), ALLOWED(ALL, may_write_control), ALLOWED(R, may_read_resolv),

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "conveyor.h"
 #include "slots.h"
 
 /* The next SHUTDOWN's number. */
@@ -21,10 +22,11 @@ static uint32_t told(struct compartment *c)
 	return ((const struct msg_shutdown *)packet_message(&p, 0))->grace_ms;
 }
 
-/* What the role would have: slots of its own, mapped slots of the other, a memory file to fill. */
+/* What the role would have: slots of its own, or mapped ones of the other; its end of the conveyor; a memory file to fill. */
 static void take_memory(struct compartment *c)
 {
 	struct slots s;
+	int end[2];
 
 	switch (c->role) {
 	case ROLE_NETPROC:
@@ -34,7 +36,14 @@ static void take_memory(struct compartment *c)
 			_exit(4);
 		probe.slots = s.base;
 		probe.slots_bytes = SLOT_COUNT * SLOT_BYTES;
-		probe.other_memory = compartment_take(c, c->role == ROLE_NETPROC ? SETUP_UPLOAD_SLOTS : SETUP_SLOTS);
+		if (c->role == ROLE_NETPROC) {
+			probe.conveyor = compartment_take(c, SETUP_CONVEYOR);
+			break;
+		}
+		if (conveyor_make(end) < 0)
+			_exit(4);
+		probe.conveyor = end[1];
+		probe.other_memory = compartment_take(c, SETUP_SLOTS);
 		if (slots_attach(&s, probe.other_memory, SLOT_COUNT) < 0)
 			_exit(4);
 		probe.other_slots = s.base;

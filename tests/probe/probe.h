@@ -31,8 +31,9 @@ struct probe {
 	int memory;           /* a memory file: netproc's and diskproc's own slots; what inspect or create fills */
 	uint8_t *slots;       /* mapped */
 	size_t slots_bytes;
-	int other_memory;     /* netproc, diskproc: the slots that they may only read */
+	int other_memory;     /* diskproc: the slots that it may only read */
 	uint8_t *other_slots; /* mapped */
+	int conveyor;         /* netproc: the reading end, with some bytes; diskproc: the writing end */
 };
 extern struct probe probe;
 

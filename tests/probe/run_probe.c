@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "../../parent/launcher.h"
+#include "conveyor.h"
 #include "log.h"
 #include "policy.h"
 #include "probe.h"
@@ -196,14 +197,18 @@ static void send_fd(struct channel *c, enum setup_fd what, int fd)
 static void send_setup(struct run *r, struct channel *c, int far_end, int slots_fd)
 {
 	struct msg_setup_end end = { 0 };
-	int fd;
+	int fd, ends[2];
 
 	switch (r->role) {
 	case ROLE_NETPROC:
 		send_fd(c, SETUP_DIAL, far_end);
 		send_fd(c, SETUP_DISK, r->tcp);
 		send_fd(c, SETUP_CA, r->udp);
-		send_fd(c, SETUP_UPLOAD_SLOTS, slots_fd);
+		if (conveyor_make(ends) < 0 || write(ends[1], "some bytes", 10) != 10)
+			die("conveyor");
+		send_fd(c, SETUP_CONVEYOR, ends[0]);
+		close(ends[0]);
+		close(ends[1]);
 		break;
 	case ROLE_DIALER:
 		send_fd(c, SETUP_DIAL, far_end);

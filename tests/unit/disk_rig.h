@@ -43,7 +43,7 @@ struct heard_message {
 	enum message_type type;
 	uint32_t piece;
 	struct msg_blame blame; /* BLAME only */
-	uint32_t detail; /* DATA: the slot; READ_FAILED: errno.  .piece is the tag */
+	uint32_t detail; /* DATA: where its bytes are in `data`; READ_FAILED: errno.  .piece is the tag */
 };
 
 struct rig {
@@ -56,7 +56,12 @@ struct rig {
 	struct channel control, control_end; /* diskproc's end is control */
 	struct channel net_end;
 	struct slots slots;                  /* as netproc has them */
-	struct slots upload, upload_view;    /* diskproc's own; as netproc has them */
+	int conveyor[2];                     /* diskproc's */
+	int reading;                         /* netproc's end of it */
+	uint32_t asked[CONVEYOR_READS];      /* lengths of READs that are not answered, in order */
+	uint32_t asked_count;
+	uint8_t data[1 << 21];               /* what came out of it */
+	uint32_t data_bytes;
 	uint32_t epoch;
 	uint32_t free[SLOT_COUNT], free_count;
 	struct heard_message heard[RIG_HEARD];
@@ -111,7 +116,7 @@ static void rig_netproc(struct rig *r, int *net, int *slots)
 		r->free[r->free_count++] = i;
 	memset(r->have, 0, bitfield_bytes(r->m.h->piece_count));
 	r->have_end = UINT32_MAX;
-	r->heard_count = 0;
+	r->heard_count = r->asked_count = 0;
 }
 
 /* Starts diskproc.  existing, read_only: as in the options. */
@@ -133,11 +138,10 @@ static void rig_start(struct rig *r, bool existing, bool read_only, uint64_t bud
 	disk_init(&r->d, &r->control, &o);
 	r->d.work.lanes &= !r->one_by_one;
 	disk_make_threads(&r->d);
-	slots = slots_create(&r->upload, SLOT_COUNT);
-	if (slots < 0 || slots_attach(&r->upload_view, slots, SLOT_COUNT) < 0)
+	if (conveyor_make(r->conveyor) < 0)
 		abort();
-	close(slots);
-	disk_open(&r->d, &r->m, &f, r->spill, r->record < 0 ? -1 : dup(r->record), &r->upload);
+	r->reading = dup(r->conveyor[0]);
+	disk_open(&r->d, &r->m, &f, r->spill, r->record < 0 ? -1 : dup(r->record), r->conveyor);
 	rig_netproc(r, &net, &slots);
 	if (disk_attach(&r->d, net, r->epoch, slots) < 0)
 		abort();
@@ -163,8 +167,9 @@ static void rig_stop(struct rig *r)
 	channel_close(&r->control_end);
 	channel_close(&r->net_end);
 	slots_detach(&r->slots);
-	slots_detach(&r->upload);
-	slots_detach(&r->upload_view);
+	close(r->conveyor[0]);
+	close(r->conveyor[1]);
+	close(r->reading);
 	r->running = false;
 }
 
@@ -185,6 +190,45 @@ static void rig_free(struct rig *r)
 	fixture_form_free(&r->m);
 	snprintf(command, sizeof command, "rm -rf '%s'", r->dir);
 	(void)!system(command);
+}
+
+/* netproc asks for a part of a piece.  False: there is no room for so many. */
+static bool rig_ask(struct rig *r, uint32_t tag, uint32_t piece, uint32_t begin, uint32_t length)
+{
+	struct msg_read m = { .tag = tag, .piece = piece, .begin = begin, .length = length };
+
+	if (r->asked_count == CONVEYOR_READS || channel_push(&r->net_end, MSG_READ, &m) < 0)
+		return false;
+	r->asked[r->asked_count++] = length;
+	return true;
+}
+
+/* n bytes of the conveyor, which must be there, end up in `data`; returns where. */
+static uint32_t rig_take(struct rig *r, uint32_t n)
+{
+	if (n > sizeof r->data - r->data_bytes)
+		r->data_bytes = 0;
+	if (n && read(r->reading, r->data + r->data_bytes, n) != (ssize_t)n)
+		abort();
+	r->data_bytes += n;
+	return r->data_bytes - n;
+}
+
+/* The answer to the oldest READ. */
+static uint32_t rig_answered(struct rig *r, uint32_t type, const void *message)
+{
+	const struct msg_read_failed *failed = message;
+	uint32_t length = r->asked[0];
+
+	if (!r->asked_count)
+		abort();
+	memmove(r->asked, r->asked + 1, --r->asked_count * sizeof r->asked[0]);
+	if (type == MSG_DATA)
+		return rig_take(r, length);
+	if (failed->bytes >= length)
+		abort();
+	rig_take(r, failed->bytes);
+	return (uint32_t)failed->error;
 }
 
 static void rig_hear(struct rig *r, const struct packet *p)
@@ -215,7 +259,7 @@ static void rig_hear(struct rig *r, const struct packet *p)
 		h->type = p->type;
 		memcpy(&h->piece, m, sizeof h->piece);
 		if (p->type == MSG_DATA || p->type == MSG_READ_FAILED)
-			memcpy(&h->detail, (const uint8_t *)m + sizeof h->piece, sizeof h->detail);
+			h->detail = rig_answered(r, p->type, m);
 		if (p->type == MSG_BLAME)
 			memcpy(&h->blame, m, sizeof h->blame);
 	}

@@ -22,7 +22,7 @@ struct fixture {
 	struct loop *loop;
 	struct swarm *swarm;
 	struct slots slots;
-	struct slots upload; /* as diskproc has them */
+	int conveyor;        /* diskproc's end */
 	struct metainfo info;
 	struct channel disk; /* diskproc's end */
 	struct dials *dials;
@@ -31,10 +31,8 @@ struct fixture {
 	uint64_t form[64];
 	uint32_t blocks_seen;
 	struct msg_block last_block;
-	struct msg_read reads[SLOT_COUNT]; /* that diskproc has not answered, in the order they came */
+	struct msg_read reads[CONVEYOR_READS]; /* that diskproc has not answered, in the order they came */
 	uint32_t read_count, reads_seen;
-	bool upload_busy[SLOT_COUNT];      /* netproc's since DATA */
-	uint32_t uploads_busy;
 };
 
 static void fixture_count_ready(void *arg) { ((struct fixture *)arg)->readied++; }
@@ -43,15 +41,16 @@ static void fixture_ignore(void *arg) { (void)arg; }
 static void fixture_ignore_need(void *arg, uint32_t have) { (void)arg; (void)have; }
 
 /* Those of a diskproc that begins. */
-static int fixture_upload_slots(struct fixture *f)
+static int fixture_conveyor(struct fixture *f)
 {
-	int fd;
+	int end[2];
 
-	slots_detach(&f->upload);
-	fd = slots_create(&f->upload, SLOT_COUNT);
-	if (fd < 0)
+	if (f->conveyor >= 0)
+		close(f->conveyor);
+	if (conveyor_make(end) < 0)
 		abort();
-	return fd;
+	f->conveyor = end[1];
+	return end[0];
 }
 
 /* A torrent of `pieces` pieces; hashes are not needed on this side of the wall. */
@@ -66,6 +65,7 @@ static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_lengt
 	int disk[2], dial[2], fd;
 
 	memset(f, 0, sizeof *f);
+	f->conveyor = -1;
 	h->piece_count = pieces;
 	h->piece_length = piece_length;
 	h->total_length = total;
@@ -82,7 +82,7 @@ static void fixture_new(struct fixture *f, uint32_t pieces, uint32_t piece_lengt
 	f->dials = dials_new(f->loop, dial[0], FIX_EPOCH);
 	f->swarm = swarm_new(f->loop, f->dials, &f->slots, &f->info, &wanted, &o, id, &hooks);
 	channel_init(&f->disk, disk[1], FIX_EPOCH, false, "netproc");
-	swarm_attach_disk(f->swarm, disk[0], FIX_EPOCH, fixture_upload_slots(f));
+	swarm_attach_disk(f->swarm, disk[0], FIX_EPOCH, fixture_conveyor(f));
 }
 
 static void fixture_say(struct fixture *f, enum message_type type, const void *message)
@@ -141,26 +141,21 @@ static uint8_t fixture_byte(uint32_t piece, uint32_t at)
 	return (uint8_t)(piece * 31 + at / 251 + at);
 }
 
-/* diskproc answers the i-th READ that it has: with bytes in a slot, or without. */
-static void fixture_answer(struct fixture *f, uint32_t i, bool fails)
+/* diskproc answers the oldest READ that it has: with bytes in the conveyor, or without. */
+static void fixture_answer(struct fixture *f, bool fails)
 {
-	struct msg_read r = f->reads[i];
-	struct msg_read_failed failed = { .tag = r.tag, .error = EIO };
+	struct msg_read r = f->reads[0];
+	struct msg_read_failed failed = { .tag = r.tag, .error = EIO, .bytes = fails ? r.length / 2 : 0 };
 	struct msg_data m = { .tag = r.tag };
-	uint32_t k;
+	static uint8_t bytes[CONVEYOR_READ_MAX];
+	uint32_t k, n = fails ? failed.bytes : r.length;
 
-	memmove(f->reads + i, f->reads + i + 1, (--f->read_count - i) * sizeof r);
-	if (fails) {
-		fixture_say(f, MSG_READ_FAILED, &failed);
-		return;
-	}
-	while (f->upload_busy[m.slot])
-		m.slot++;
-	for (k = 0; k < r.length; k++)
-		slot_at(&f->upload, m.slot)[k] = fixture_byte(r.piece, r.begin + k);
-	f->upload_busy[m.slot] = true;
-	f->uploads_busy++;
-	fixture_say(f, MSG_DATA, &m);
+	memmove(f->reads, f->reads + 1, --f->read_count * sizeof r);
+	for (k = 0; k < n; k++)
+		bytes[k] = fixture_byte(r.piece, r.begin + k);
+	if (write(f->conveyor, bytes, n) != (ssize_t)n)
+		abort();
+	fixture_say(f, fails ? MSG_READ_FAILED : MSG_DATA, fails ? (const void *)&failed : &m);
 }
 
 static void fixture_hear_upload(struct fixture *f, const struct packet *pk)
@@ -168,18 +163,10 @@ static void fixture_hear_upload(struct fixture *f, const struct packet *pk)
 	uint32_t i;
 
 	for (i = 0; i < pk->count && pk->type == MSG_READ; i++) {
-		if (f->read_count == SLOT_COUNT)
+		if (f->read_count == CONVEYOR_READS)
 			abort();
 		f->reads[f->read_count++] = *(const struct msg_read *)packet_message(pk, i);
 		f->reads_seen++;
-	}
-	for (i = 0; i < pk->count && pk->type == MSG_DATA_DONE; i++) {
-		const struct msg_data_done *m = packet_message(pk, i);
-
-		if (m->slot >= SLOT_COUNT || !f->upload_busy[m->slot])
-			abort();
-		f->upload_busy[m->slot] = false;
-		f->uploads_busy--;
 	}
 }
 
@@ -222,7 +209,7 @@ static void fixture_free(struct fixture *f)
 	channel_close(&f->disk);
 	close(f->dialer);
 	slots_detach(&f->slots);
-	slots_detach(&f->upload);
+	close(f->conveyor);
 }
 
 #endif

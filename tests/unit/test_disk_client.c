@@ -1,11 +1,13 @@
 /*
- * test_disk_client.c - netproc's side of what is read for uploads: READ and DATA_DONE out, DATA and READ_FAILED in, by
- * an honest diskproc and by lying ones.
+ * test_disk_client.c - netproc's side of what is read for uploads: READ out, DATA and READ_FAILED in, bytes through the
+ * conveyor, by an honest diskproc and by lying ones.
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,18 +19,19 @@
 static struct {
 	struct loop *loop;
 	struct disk *disk;
-	struct slots slots, upload; /* netproc's; diskproc's, as it has them itself */
+	struct slots slots;
+	int conveyor;               /* diskproc's end */
 	struct channel far;         /* diskproc's end */
 	struct channel control, parent;
 	uint32_t epoch;
-	uint32_t data_count, data_tag[1024], data_slot[1024];
+	uint32_t data_count, data_tag[1024], data_left[1024];
+	uint8_t data[1024];         /* first byte of each */
 	uint32_t failed_count, failed_tag;
 	int32_t failed_error;
 	uint32_t lost;
-	bool refuse, ask_again;     /* what on_data() does */
-	uint32_t read_count, done_count;
+	bool leave;                 /* what on_data() does: takes nothing */
+	uint32_t read_count;
 	struct msg_read read[1024]; /* what diskproc heard, in order */
-	uint32_t done[1024];
 	uint32_t packets;
 } t;
 
@@ -38,44 +41,44 @@ static bool ignore_piece(void *arg, uint32_t piece) { (void)arg, (void)piece; re
 static bool ignore_blame(void *arg, const struct msg_blame *m) { (void)arg, (void)m; return true; }
 static void count_lost(void *arg) { (void)arg; t.lost++; }
 
-static bool on_data_hook(void *arg, uint32_t tag, uint32_t slot)
+static void on_data_hook(void *arg, uint32_t tag)
 {
+	uint8_t rest[SLOT_BYTES];
+	uint32_t n = disk_data_left(t.disk);
+
 	(void)arg;
-	if (t.refuse)
-		return false;
 	t.data_tag[t.data_count] = tag;
-	t.data_slot[t.data_count++] = slot;
-	if (t.ask_again) {
-		disk_done_slot(t.disk, slot);
-		disk_send_read(t.disk, tag + 1, 0, 0, 1);
-	}
-	return true;
+	t.data_left[t.data_count] = n;
+	if (!t.leave && disk_data_read(t.disk, rest, min_u32(n, sizeof rest)))
+		t.data[t.data_count] = rest[0];
+	t.data_count++;
 }
 
-static bool on_failed_hook(void *arg, uint32_t tag, int32_t error)
+static void on_failed_hook(void *arg, uint32_t tag, int32_t error)
 {
 	(void)arg;
 	t.failed_tag = tag;
 	t.failed_error = error;
 	t.failed_count++;
-	return true;
 }
 
-/* A diskproc that begins, with these slots or its own. */
-static void attach(int slots_fd)
+/* A diskproc that begins, with this conveyor or one of its own. */
+static void attach(int reading_end)
 {
-	int pair[2];
+	int pair[2], end[2];
 
 	assert_int_equal(channel_pair(pair), 0);
 	channel_close(&t.far);
-	if (slots_fd < 0) {
-		slots_detach(&t.upload);
-		slots_fd = slots_create(&t.upload, SLOT_COUNT);
+	if (reading_end < 0) {
+		if (t.conveyor >= 0)
+			close(t.conveyor);
+		assert_int_equal(conveyor_make(end), 0);
+		reading_end = end[0];
+		t.conveyor = end[1];
 	}
-	assert_true(slots_fd >= 0);
 	t.epoch++;
 	channel_init(&t.far, pair[1], t.epoch, false, "netproc");
-	disk_attach(t.disk, pair[0], t.epoch, slots_fd);
+	disk_attach(t.disk, pair[0], t.epoch, reading_end);
 }
 
 static void say(enum message_type type, const void *m)
@@ -95,12 +98,9 @@ static void turn(void)
 	disk_flush(t.disk);
 	while (t.far.fd >= 0 && channel_receive(&t.far, &p) == CHANNEL_OK) {
 		t.packets++;
-		for (i = 0; i < p.count; i++) {
+		for (i = 0; i < p.count; i++)
 			if (p.type == MSG_READ)
 				memcpy(&t.read[t.read_count++], packet_message(&p, i), sizeof t.read[0]);
-			else if (p.type == MSG_DATA_DONE)
-				memcpy(&t.done[t.done_count++], packet_message(&p, i), sizeof t.done[0]);
-		}
 	}
 }
 
@@ -122,7 +122,7 @@ static int begin(void **state)
 
 	(void)state;
 	memset(&t, 0, sizeof t);
-	t.far.fd = -1;
+	t.far.fd = t.conveyor = -1;
 	t.loop = loop_new(16);
 	fd = slots_create(&t.slots, SLOT_COUNT);
 	close(fd);
@@ -143,18 +143,33 @@ static int end(void **state)
 	disk_free(t.disk);
 	loop_free(t.loop);
 	slots_detach(&t.slots);
-	slots_detach(&t.upload);
+	close(t.conveyor);
 	channel_close(&t.far);
 	channel_close(&t.control);
 	channel_close(&t.parent);
 	return 0;
 }
 
-static void say_data(uint32_t tag, uint32_t slot)
+static void put(uint8_t first, uint32_t n)
 {
-	struct msg_data m = { .tag = tag, .slot = slot };
+	static uint8_t bytes[CONVEYOR_READ_MAX];
+
+	bytes[0] = first;
+	assert_int_equal(write(t.conveyor, bytes, n), n);
+}
+
+static void say_data(uint32_t tag)
+{
+	struct msg_data m = { .tag = tag };
 
 	say(MSG_DATA, &m);
+}
+
+static void say_failed(uint32_t tag, uint32_t bytes)
+{
+	struct msg_read_failed m = { .tag = tag, .error = 5, .bytes = bytes };
+
+	say(MSG_READ_FAILED, &m);
 }
 
 static bool is_accused(void)
@@ -175,77 +190,106 @@ static bool is_accused(void)
 static void test_data_comes_with_the_tag_of_who_asked(void **state)
 {
 	(void)state;
-	assert_int_equal(disk_read_room(t.disk), 0); /* nobody told what is there */
+	assert_false(disk_may_read(t.disk, 1)); /* nobody told what is there */
 	tell_all();
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT);
+	assert_int_equal(disk_conveyor_pages(t.disk), CONVEYOR_BYTES / 4096);
 	disk_send_read(t.disk, 0xdeadbeef, 3, 100, 50);
-	disk_send_read(t.disk, 0xdeadbeef, 4, 200, 60);
+	disk_send_read(t.disk, 0xfeed, 4, 200, 60);
 	assert_int_equal(disk_pending(t.disk), 2);
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT - 2);
+	assert_true(disk_waits_for_reads(t.disk));
 	turn();
+	assert_false(disk_waits_for_reads(t.disk));
 	assert_int_equal(disk_pending(t.disk), 0);
 	assert_int_equal(t.read_count, 2);
 	assert_int_equal(t.packets, 1);
 	assert_int_equal(t.read[1].piece, 4);
 	assert_int_equal(t.read[1].begin, 200);
 	assert_int_equal(t.read[1].length, 60);
-	slot_at(&t.upload, 7)[3] = 42;
-	say_data(t.read[1].tag, 7);
+	put(42, 50);
+	put(43, 60);
+	say_data(t.read[0].tag);
+	say_data(t.read[1].tag);
 	turn();
-	assert_int_equal(t.data_count, 1);
+	assert_int_equal(t.data_count, 2);
 	assert_int_equal(t.data_tag[0], 0xdeadbeef);
-	assert_int_equal(t.data_slot[0], 7);
-	assert_int_equal(slot_at(disk_upload_slots(t.disk), 7)[3], 42);
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT - 2);
-	disk_done_slot(t.disk, 7);
-	assert_int_equal(disk_pending(t.disk), 1);
-	turn();
-	assert_int_equal(t.done_count, 1);
-	assert_int_equal(t.done[0], 7);
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT - 1);
+	assert_int_equal(t.data_tag[1], 0xfeed);
+	assert_int_equal(t.data_left[0], 50);
+	assert_int_equal(t.data_left[1], 60);
+	assert_int_equal(t.data[0], 42);
+	assert_int_equal(t.data[1], 43);
 }
 
-static void test_a_read_that_failed_frees_its_room(void **state)
-{
-	struct msg_read_failed m = { .error = 5 };
-
-	(void)state;
-	tell_all();
-	disk_send_read(t.disk, 77, 0, 0, 1);
-	turn();
-	m.tag = t.read[0].tag;
-	say(MSG_READ_FAILED, &m);
-	turn();
-	assert_int_equal(t.failed_count, 1);
-	assert_int_equal(t.failed_tag, 77);
-	assert_int_equal(t.failed_error, 5);
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT);
-}
-
-/* Whoever counts at the other end must never see more than there are. */
-static void test_a_slot_is_given_back_before_it_is_asked_for_again(void **state)
+static void test_a_read_that_failed_frees_its_room_and_what_was_put_of_it_goes(void **state)
 {
 	uint32_t i;
 
 	(void)state;
 	tell_all();
-	for (i = 0; i < SLOT_COUNT; i++)
-		disk_send_read(t.disk, i, 0, i, 1);
-	assert_int_equal(disk_read_room(t.disk), 0);
+	for (i = 0; disk_may_read(t.disk, SLOT_BYTES); i++)
+		disk_send_read(t.disk, 77 + i, 0, 0, SLOT_BYTES);
+	assert_int_equal(i, disk_conveyor_pages(t.disk) / conveyor_cost(SLOT_BYTES));
 	turn();
-	assert_int_equal(t.read_count, SLOT_COUNT);
-	assert_int_equal(t.packets, SLOT_COUNT / 64);
-	for (i = 0; i < SLOT_COUNT; i++)
-		say_data(t.read[i].tag, i);
-	t.ask_again = true; /* gives back and asks in turns: on the wire all that go back come first */
-	t.packets = t.read_count = 0;
+	put(1, 1000);
+	say_failed(t.read[0].tag, 1000);
+	put(2, SLOT_BYTES);
+	say_data(t.read[1].tag);
 	turn();
-	assert_int_equal(t.data_count, SLOT_COUNT);
-	assert_int_equal(t.done_count, SLOT_COUNT);
-	assert_int_equal(t.read_count, SLOT_COUNT);
-	assert_int_equal(t.packets, 1 + SLOT_COUNT / 64);
-	assert_int_equal(disk_read_room(t.disk), 0);
+	assert_int_equal(t.failed_count, 1);
+	assert_int_equal(t.failed_tag, 77);
+	assert_int_equal(t.failed_error, 5);
+	assert_int_equal(t.data[0], 2);
+	assert_true(disk_may_read(t.disk, SLOT_BYTES));
 	assert_false(is_accused());
+}
+
+static void test_what_nobody_takes_does_not_come_to_the_next_one(void **state)
+{
+	(void)state;
+	tell_all();
+	disk_send_read(t.disk, 1, 0, 0, 10000);
+	disk_send_read(t.disk, 2, 0, 0, 1);
+	turn();
+	put(1, 10000);
+	put(2, 1);
+	t.leave = true;
+	say_data(t.read[0].tag);
+	turn();
+	t.leave = false;
+	say_data(t.read[1].tag);
+	turn();
+	assert_int_equal(t.data_count, 2);
+	assert_int_equal(t.data[1], 2);
+	assert_false(is_accused());
+}
+
+/* The pages of a block go into a socket, as many as it takes; the rest can be read. */
+static void test_a_socket_takes_what_it_has_room_for(void **state)
+{
+	int pair[2], small = 4096;
+	uint8_t rest[100000];
+	uint32_t n;
+
+	(void)state;
+	tell_all();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+	put(9, 100000);
+	t.disk->due = 100000; /* as in on_data() */
+	while (disk_data_splice(t.disk, pair[0], true) > 0)
+		;
+	n = disk_data_left(t.disk);
+	assert_in_range(n, 1, 99999);
+	assert_int_equal(read(pair[1], rest, sizeof rest) > 0, 1);
+	assert_int_equal(rest[0], 9);
+	assert_true(disk_data_read(t.disk, rest, n));
+	assert_int_equal(disk_data_left(t.disk), 0);
+	put(1, 10);
+	t.disk->due = 10;
+	close(pair[1]);
+	signal(SIGPIPE, SIG_IGN);
+	assert_true(disk_data_splice(t.disk, pair[0], false) < 0);
+	assert_int_equal(errno, EPIPE);
+	close(pair[0]);
 }
 
 static void test_blocks_and_uploads_do_not_break_up_each_others_packets(void **state)
@@ -264,7 +308,7 @@ static void test_blocks_and_uploads_do_not_break_up_each_others_packets(void **s
 	assert_int_equal(t.read_count, 30);
 }
 
-static void test_after_a_hold_nothing_is_asked_and_slots_go_back(void **state)
+static void test_after_a_hold_nothing_is_asked_and_answers_come(void **state)
 {
 	struct msg_hold hold = { 0 };
 
@@ -273,80 +317,76 @@ static void test_after_a_hold_nothing_is_asked_and_slots_go_back(void **state)
 	disk_send_read(t.disk, 1, 0, 0, 1);
 	disk_send_read(t.disk, 2, 0, 0, 1);
 	turn();
-	say_data(t.read[0].tag, 0);
+	put(1, 1);
+	say_data(t.read[0].tag);
 	say(MSG_HOLD, &hold);
-	say_data(t.read[1].tag, 1);
+	say_failed(t.read[1].tag, 0);
 	turn();
-	assert_int_equal(t.data_count, 2);
-	assert_int_equal(disk_read_room(t.disk), 0);
-	disk_done_slot(t.disk, 1);
-	turn();
-	assert_int_equal(t.done_count, 1);
+	assert_int_equal(t.data_count, 1);
+	assert_int_equal(t.failed_count, 1);
+	assert_false(disk_may_read(t.disk, 1));
 	assert_false(is_accused());
 }
 
-static void test_another_diskproc_begins_with_every_slot_and_the_old_ones_stay_until_then(void **state)
+static void test_another_diskproc_begins_with_an_empty_conveyor(void **state)
 {
-	const uint8_t *old;
-	uint32_t i;
-
 	(void)state;
 	tell_all();
-	for (i = 0; i < SLOT_COUNT; i++)
-		disk_send_read(t.disk, i, 0, i, 1);
+	disk_send_read(t.disk, 3, 0, 0, 100);
 	turn();
-	slot_at(&t.upload, 9)[0] = 99;
-	say_data(t.read[3].tag, 9);
-	turn();
-	old = slot_at(disk_upload_slots(t.disk), 9);
-	disk_done_slot(t.disk, 9);
-	disk_send_read(t.disk, 5, 0, 0, 1); /* neither is sent any more */
+	disk_send_read(t.disk, 5, 0, 0, 1); /* is not sent any more */
+	put(1, 100);
 	channel_close(&t.far);
 	loop_turn(t.loop, 0);
 	assert_int_equal(t.lost, 1);
-	assert_int_equal(disk_read_room(t.disk), 0);
+	assert_false(disk_may_read(t.disk, 1));
 	assert_int_equal(disk_pending(t.disk), 0);
-	assert_int_equal(old[0], 99);
 	attach(-1);
 	tell_all();
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT);
-	t.read_count = t.done_count = 0;
+	t.read_count = 0;
 	turn();
-	assert_int_equal(t.read_count + t.done_count, 0);
-	say_data(3, 0); /* an answer to what the old one was asked */
+	assert_int_equal(t.read_count, 0);
+	disk_send_read(t.disk, 6, 0, 0, 1);
+	turn();
+	put(7, 1);
+	say_data(t.read[0].tag);
+	turn();
+	assert_int_equal(t.data[0], 7);
+	say_data(3); /* an answer to what the old one was asked */
 	turn();
 	assert_true(is_accused());
 }
 
 /* ---- lying ones */
 
-static void expect_lie(void)
+static void expect_lie(uint32_t data)
 {
 	turn();
 	assert_true(is_accused());
 	assert_int_equal(t.lost, 1);
-	assert_int_equal(disk_read_room(t.disk), 0);
+	assert_false(disk_may_read(t.disk, 1));
 	assert_int_equal(disk_free_slots(t.disk), 0);
+	assert_int_equal(t.data_count, data);
 }
 
 static void test_data_that_nobody_asked_for_breaks_the_contract(void **state)
 {
 	(void)state;
 	tell_all();
-	say_data(0, 0);
-	expect_lie();
-	assert_int_equal(t.data_count, 0);
+	say_data(0);
+	expect_lie(0);
 }
 
-static void test_data_with_a_tag_that_cannot_be_breaks_the_contract(void **state)
+static void test_data_out_of_order_breaks_the_contract(void **state)
 {
 	(void)state;
 	tell_all();
-	disk_send_read(t.disk, SLOT_COUNT, 0, 0, 1);
+	disk_send_read(t.disk, 1, 0, 0, 1);
+	disk_send_read(t.disk, 2, 0, 0, 1);
 	turn();
-	say_data(SLOT_COUNT, 0);
-	expect_lie();
-	assert_int_equal(t.data_count, 0);
+	put(1, 1);
+	say_data(t.read[1].tag);
+	expect_lie(0);
 }
 
 static void test_a_second_answer_breaks_the_contract(void **state)
@@ -355,10 +395,11 @@ static void test_a_second_answer_breaks_the_contract(void **state)
 	tell_all();
 	disk_send_read(t.disk, 1, 0, 0, 1);
 	turn();
-	say_data(t.read[0].tag, 0);
-	say_data(t.read[0].tag, 1);
-	expect_lie();
-	assert_int_equal(t.data_count, 1);
+	put(1, 1);
+	put(1, 1);
+	say_data(t.read[0].tag);
+	say_data(t.read[0].tag);
+	expect_lie(1);
 }
 
 static void test_an_answer_to_what_was_not_sent_yet_breaks_the_contract(void **state)
@@ -366,84 +407,69 @@ static void test_an_answer_to_what_was_not_sent_yet_breaks_the_contract(void **s
 	(void)state;
 	tell_all();
 	disk_send_read(t.disk, 1, 0, 0, 1);
-	say_data(t.disk->ask[0].tag, 0);
-	expect_lie();
-	assert_int_equal(t.data_count, 0);
+	put(1, 1);
+	say_data(t.disk->serial);
+	expect_lie(0);
 }
 
-static void test_a_slot_that_does_not_exist_breaks_the_contract(void **state)
+static void test_less_than_it_said_breaks_the_contract(void **state)
 {
 	(void)state;
 	tell_all();
-	disk_send_read(t.disk, 1, 0, 0, 1);
+	disk_send_read(t.disk, 1, 0, 0, 100);
 	turn();
-	say_data(t.read[0].tag, SLOT_COUNT);
-	expect_lie();
-	assert_int_equal(t.data_count, 0);
+	put(1, 99);
+	say_data(t.read[0].tag);
+	expect_lie(1);
 }
 
-static void test_a_slot_that_is_ours_breaks_the_contract(void **state)
+static void test_a_failed_read_of_more_than_all_breaks_the_contract(void **state)
 {
 	(void)state;
 	tell_all();
-	disk_send_read(t.disk, 1, 0, 0, 1);
-	disk_send_read(t.disk, 2, 0, 0, 1);
+	disk_send_read(t.disk, 1, 0, 0, 100);
 	turn();
-	say_data(t.read[0].tag, 4);
-	say_data(t.read[1].tag, 4);
-	expect_lie();
-	assert_int_equal(t.data_count, 1);
-}
-
-static void test_a_slot_whose_return_was_not_sent_yet_is_still_ours(void **state)
-{
-	(void)state;
-	tell_all();
-	disk_send_read(t.disk, 1, 0, 0, 1);
-	disk_send_read(t.disk, 2, 0, 0, 1);
-	turn();
-	say_data(t.read[0].tag, 4);
-	say_data(t.read[1].tag, 4);
-	t.ask_again = true;
-	expect_lie();
-	assert_int_equal(t.data_count, 1);
+	put(1, 100);
+	say_failed(t.read[0].tag, 100);
+	expect_lie(0);
+	assert_int_equal(t.failed_count, 0);
 }
 
 static void test_data_before_it_told_what_is_there_breaks_the_contract(void **state)
 {
 	(void)state;
-	say_data(0, 0);
-	expect_lie();
+	say_data(0);
+	expect_lie(0);
 }
 
-static void test_what_the_caller_refuses_breaks_the_contract(void **state)
+static void test_a_conveyor_that_is_none_is_not_used(void **state)
 {
-	(void)state;
-	tell_all();
-	disk_send_read(t.disk, 1, 0, 0, 1);
-	turn();
-	t.refuse = true;
-	say_data(t.read[0].tag, 0);
-	expect_lie();
-}
-
-static void test_slots_that_are_not_sealed_are_not_mapped(void **state)
-{
-	int fd = memfd_create("slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int end[2];
+	uint32_t i;
 
 	(void)state;
-	assert_int_equal(ftruncate(fd, SLOT_COUNT * SLOT_BYTES), 0);
-	attach(fd);
-	assert_int_equal(t.lost, 1);
-	assert_true(is_accused());
-	assert_int_equal(disk_read_room(t.disk), 0);
+	for (i = 0; i < 3; i++) {
+		t.lost = 0;
+		assert_int_equal(pipe2(end, O_CLOEXEC), 0); /* 64 KiB */
+		if (i == 1)
+			assert_true(fcntl(end[0], F_SETPIPE_SZ, CONVEYOR_BYTES) > 0);
+		/* Too small; the writing end; no pipe. */
+		attach(i == 0 ? end[0] : i == 1 ? end[1] : memfd_create("no pipe", MFD_CLOEXEC));
+		assert_int_equal(t.lost, 1);
+		assert_true(is_accused());
+		assert_false(disk_may_read(t.disk, 1));
+		if (i != 0)
+			close(end[0]);
+		if (i != 1)
+			close(end[1]);
+	}
 	/* The next one is served. */
 	attach(-1);
 	tell_all();
-	assert_int_equal(disk_read_room(t.disk), SLOT_COUNT);
 	disk_send_read(t.disk, 1, 0, 0, 1);
 	turn();
-	say_data(t.read[0].tag, 255);
+	put(1, 1);
+	say_data(t.read[0].tag);
 	turn();
 	assert_int_equal(t.data_count, 1);
 }
@@ -453,21 +479,20 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	const struct CMUnitTest tests[] = {
 		T(test_data_comes_with_the_tag_of_who_asked),
-		T(test_a_read_that_failed_frees_its_room),
-		T(test_a_slot_is_given_back_before_it_is_asked_for_again),
+		T(test_a_read_that_failed_frees_its_room_and_what_was_put_of_it_goes),
+		T(test_what_nobody_takes_does_not_come_to_the_next_one),
+		T(test_a_socket_takes_what_it_has_room_for),
 		T(test_blocks_and_uploads_do_not_break_up_each_others_packets),
-		T(test_after_a_hold_nothing_is_asked_and_slots_go_back),
-		T(test_another_diskproc_begins_with_every_slot_and_the_old_ones_stay_until_then),
+		T(test_after_a_hold_nothing_is_asked_and_answers_come),
+		T(test_another_diskproc_begins_with_an_empty_conveyor),
 		T(test_data_that_nobody_asked_for_breaks_the_contract),
-		T(test_data_with_a_tag_that_cannot_be_breaks_the_contract),
+		T(test_data_out_of_order_breaks_the_contract),
 		T(test_a_second_answer_breaks_the_contract),
 		T(test_an_answer_to_what_was_not_sent_yet_breaks_the_contract),
-		T(test_a_slot_that_does_not_exist_breaks_the_contract),
-		T(test_a_slot_that_is_ours_breaks_the_contract),
-		T(test_a_slot_whose_return_was_not_sent_yet_is_still_ours),
+		T(test_less_than_it_said_breaks_the_contract),
+		T(test_a_failed_read_of_more_than_all_breaks_the_contract),
 		T(test_data_before_it_told_what_is_there_breaks_the_contract),
-		T(test_what_the_caller_refuses_breaks_the_contract),
-		T(test_slots_that_are_not_sealed_are_not_mapped),
+		T(test_a_conveyor_that_is_none_is_not_used),
 	};
 
 	return cmocka_run_group_tests_name("disk client", tests, NULL, NULL);

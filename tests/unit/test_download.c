@@ -236,15 +236,18 @@ static void tell(enum role role, enum message_type type, const void *message)
 	turns();
 }
 
+/* What the one at the other end of DISK waits for. */
 static void slots(enum role role)
 {
 	struct msg_slots m = { .count = SLOT_COUNT };
+	struct msg_conveyor none = { 0 };
+	bool net = role == ROLE_NETPROC;
 
-	assert_int_equal(channel_push_fd(&sides[role].control, MSG_SLOTS, &m, open("/dev/null", O_RDONLY), true), 0);
+	assert_int_equal(channel_push_fd(&sides[role].control, net ? MSG_SLOTS : MSG_CONVEYOR, net ? (const void *)&m : &none, open("/dev/null", O_RDONLY), true), 0);
 	turns();
 }
 
-/* As it does it: with its slots. */
+/* As it does it: with its slots or its conveyor. */
 static void hello(enum role role)
 {
 	struct msg_hello m = { .role = (uint32_t)role };
@@ -265,7 +268,7 @@ static void ready_with(enum role role, uint32_t fd_count, uint64_t fd_map)
 /* As many as the role has when nothing is left out. */
 static uint32_t usual(enum role role)
 {
-	return role == ROLE_RESOLVER ? 6 : role == ROLE_DIALER ? 7 : 9;
+	return role == ROLE_RESOLVER ? 6 : role == ROLE_DIALER ? 7 : role == ROLE_DISKPROC ? 11 : 9;
 }
 
 static void ready(enum role role)
@@ -478,7 +481,7 @@ static void test_a_second_set_of_slots_breaks_the_contract(void **state)
 	assert_non_null(strstr(said, "broke its contract: SLOTS"));
 }
 
-static void test_slots_after_the_set_up_break_the_contract(void **state)
+static void test_a_conveyor_after_the_set_up_breaks_the_contract(void **state)
 {
 	(void)state;
 	run_all();
@@ -487,7 +490,7 @@ static void test_slots_after_the_set_up_break_the_contract(void **state)
 	assert_non_null(strstr(said, "a message that is not permitted now"));
 }
 
-static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots(void **state)
+static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_conveyor(void **state)
 {
 	struct side *net = &sides[ROLE_NETPROC];
 
@@ -496,7 +499,7 @@ static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots(vo
 	assert_true(was_passed(ROLE_NETPROC, SETUP_CONVEYOR));
 	net->passed_count = 0;
 	die(ROLE_DISKPROC);
-	/* The channel is there at once, and its slots are not yet. */
+	/* The channel is there at once, and its conveyor is not yet. */
 	assert_int_equal(net->passed_count, 1);
 	assert_int_equal(net->passed[0], SETUP_DISK);
 	assert_int_equal(net->epochs[0], d.edge[EDGE_DISK].epoch);
@@ -508,7 +511,7 @@ static void test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots(vo
 	assert_true(sides[ROLE_DISKPROC].go);
 }
 
-static void test_a_new_netproc_is_passed_the_slots_of_the_diskproc_that_is_there(void **state)
+static void test_a_new_netproc_is_passed_the_conveyor_of_the_diskproc_that_is_there(void **state)
 {
 	struct side *net = &sides[ROLE_NETPROC];
 
@@ -521,7 +524,7 @@ static void test_a_new_netproc_is_passed_the_slots_of_the_diskproc_that_is_there
 	assert_true(net->go);
 }
 
-static void test_diskproc_dies_while_netproc_comes_up_with_its_slots(void **state)
+static void test_diskproc_dies_while_netproc_comes_up_with_its_conveyor(void **state)
 {
 	struct side *net = &sides[ROLE_NETPROC];
 
@@ -529,7 +532,7 @@ static void test_diskproc_dies_while_netproc_comes_up_with_its_slots(void **stat
 	run_all();
 	die(ROLE_NETPROC);
 	hello(ROLE_NETPROC);
-	assert_true(net->ended); /* with the slots of a diskproc that dies now */
+	assert_true(net->ended); /* with the conveyor of a diskproc that dies now */
 	die(ROLE_DISKPROC);
 	hello(ROLE_DISKPROC);
 	net->passed_count = 0;
@@ -1046,7 +1049,7 @@ static void test_what_is_missing_is_counted(void **state)
 			download_start(&d);
 			turns();
 			hello(ROLE_DISKPROC);
-			ready_with(ROLE_DISKPROC, 7, 0x7f);
+			ready_with(ROLE_DISKPROC, 9, 0x1ff);
 		}
 		assert_int_equal(d.state, DOWNLOAD_RUNNING);
 		tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &p);
@@ -1216,7 +1219,7 @@ static void test_the_record_goes_to_each_diskproc_and_a_check_is_done_once(void 
 	come_up(ROLE_NETPROC);
 	assert_true(was_passed(ROLE_DISKPROC, SETUP_RECORD));
 	assert_int_equal(disk->disk.check_existing, CHECK_ALL);
-	ready_with(ROLE_DISKPROC, 10, (1u << 10) - 1);
+	ready_with(ROLE_DISKPROC, 12, (1u << 12) - 1);
 	assert_int_equal(d.state, DOWNLOAD_RUNNING);
 	/* One that did not come to the end of it leaves it to the next. */
 	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
@@ -1224,7 +1227,7 @@ static void test_the_record_goes_to_each_diskproc_and_a_check_is_done_once(void 
 	hello(ROLE_DISKPROC);
 	assert_true(was_passed(ROLE_DISKPROC, SETUP_RECORD));
 	assert_int_equal(disk->disk.check_existing, CHECK_ALL);
-	ready_with(ROLE_DISKPROC, 10, (1u << 10) - 1);
+	ready_with(ROLE_DISKPROC, 12, (1u << 12) - 1);
 	m.phase = DISK_DOWNLOADING;
 	tell(ROLE_DISKPROC, MSG_DISK_PROGRESS, &m);
 	die(ROLE_DISKPROC);
@@ -1454,7 +1457,7 @@ static void start_check(void)
 	turns();
 	hello(ROLE_DISKPROC);
 	assert_true(sides[ROLE_DISKPROC].ended);
-	ready_with(ROLE_DISKPROC, 7, 127);
+	ready_with(ROLE_DISKPROC, 9, 0x1ff);
 	assert_int_equal(d.state, DOWNLOAD_RUNNING);
 	assert_true(sides[ROLE_DISKPROC].go);
 }
@@ -1513,7 +1516,7 @@ static void test_a_check_whose_diskproc_dies_begins_anew(void **state)
 	turns();
 	assert_int_equal(sides[ROLE_DISKPROC].starts, 2);
 	hello(ROLE_DISKPROC);
-	ready_with(ROLE_DISKPROC, 7, 127);
+	ready_with(ROLE_DISKPROC, 9, 0x1ff);
 	tell(ROLE_DISKPROC, MSG_FILE_STATES, &there);
 	assert_int_equal(d.status, -1);
 	tell(ROLE_DISKPROC, MSG_CHECKED_BITS, &first_good);
@@ -1528,7 +1531,7 @@ static void test_a_report_that_nobody_asked_for_ends_diskproc(void **state)
 	download_start(&d);
 	turns();
 	hello(ROLE_DISKPROC);
-	ready_with(ROLE_DISKPROC, 7, 127);
+	ready_with(ROLE_DISKPROC, 9, 0x1ff);
 	tell(ROLE_DISKPROC, MSG_CHECKED_BITS, &first_good);
 	assert_int_not_equal(d.status, -1);
 }
@@ -1546,11 +1549,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_create_that_dies_makes_no_torrent, begin, end_create),
 		cmocka_unit_test_setup_teardown(test_a_new_netproc_brings_diskproc_its_channel_and_then_its_slots, begin, end),
 		cmocka_unit_test_setup_teardown(test_netproc_dies_while_diskproc_has_its_channel_and_not_yet_its_slots, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_new_diskproc_brings_netproc_its_channel_and_then_its_slots, begin, end),
-		cmocka_unit_test_setup_teardown(test_a_new_netproc_is_passed_the_slots_of_the_diskproc_that_is_there, begin, end),
-		cmocka_unit_test_setup_teardown(test_diskproc_dies_while_netproc_comes_up_with_its_slots, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_new_diskproc_brings_netproc_its_channel_and_then_its_conveyor, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_new_netproc_is_passed_the_conveyor_of_the_diskproc_that_is_there, begin, end),
+		cmocka_unit_test_setup_teardown(test_diskproc_dies_while_netproc_comes_up_with_its_conveyor, begin, end),
 		cmocka_unit_test_setup_teardown(test_a_second_set_of_slots_breaks_the_contract, begin, end),
-		cmocka_unit_test_setup_teardown(test_slots_after_the_set_up_break_the_contract, begin, end),
+		cmocka_unit_test_setup_teardown(test_a_conveyor_after_the_set_up_breaks_the_contract, begin, end),
 		cmocka_unit_test_setup_teardown(test_the_accused_is_named_ended_and_started_again_and_the_accuser_lives, begin, end),
 		cmocka_unit_test_setup_teardown(test_an_accusation_of_who_was_replaced_meanwhile_is_ignored, begin, end),
 		cmocka_unit_test_setup_teardown(test_who_accuses_falsely_again_and_again_ends_the_download, begin, end),

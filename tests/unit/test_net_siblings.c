@@ -210,7 +210,7 @@ static void test_after_a_hold_nobody_is_dialled_until_another_diskproc_comes(voi
 	fixture_turn(&f);
 	assert_int_equal(dials_asked(), 0);
 	assert_int_equal(channel_pair(pair), 0);
-	swarm_attach_disk(f.swarm, pair[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
+	swarm_attach_disk(f.swarm, pair[0], FIX_EPOCH + 1, fixture_conveyor(&f));
 	channel_close(&f.disk);
 	channel_init(&f.disk, pair[1], FIX_EPOCH + 1, false, "netproc");
 	fixture_turn(&f);

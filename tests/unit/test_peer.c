@@ -483,7 +483,7 @@ static void test_a_new_diskproc_before_the_old_ones_end_mixes_no_slots(void **st
 	deliver(sizeof wire);
 	assert_int_equal(f.swarm->held_slots, 1);
 	assert_int_equal(channel_pair(pair), 0);
-	swarm_attach_disk(f.swarm, pair[0], FIX_EPOCH + 1, fixture_upload_slots(&f));
+	swarm_attach_disk(f.swarm, pair[0], FIX_EPOCH + 1, fixture_conveyor(&f));
 	channel_close(&f.disk);
 	channel_init(&f.disk, pair[1], FIX_EPOCH + 1, false, "netproc");
 	assert_int_equal(f.swarm->held_slots, 0);

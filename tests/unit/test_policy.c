@@ -180,7 +180,7 @@ static void test_unlisted_call_is_not_made(void **state)
 static void test_calls_of_the_data_path_do_not_depend_on_arguments(void **state)
 {
 	static const long net[] = { SYS_read, SYS_write, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_epoll_wait, SYS_epoll_ctl },
-			  disk[] = { SYS_read, SYS_write, SYS_pread64, SYS_preadv, SYS_pwrite64, SYS_pwritev, SYS_fdatasync, SYS_futex };
+			  disk[] = { SYS_read, SYS_write, SYS_pread64, SYS_pwrite64, SYS_pwritev, SYS_fdatasync, SYS_futex };
 	size_t i;
 
 	(void)state;
@@ -337,15 +337,16 @@ static void test_no_role_maps_code_but_the_resolver(void **state)
 	assert_refused(ROLE_RESOLVER, SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, ~0ull, 0);
 }
 
-static void test_netproc_and_diskproc_map_each_others_slots_whole_and_to_read(void **state)
+static void test_diskproc_maps_netprocs_slots_whole_and_to_read(void **state)
 {
 	static const enum role both[] = { ROLE_NETPROC, ROLE_DISKPROC };
 	const uint64_t all = (uint64_t)SLOT_COUNT * SLOT_BYTES;
 	size_t i;
 
 	(void)state;
+	assert_allowed(ROLE_DISKPROC, SYS_mmap, 0, all, PROT_READ, MAP_SHARED, 4, 0);
+	assert_refused(ROLE_NETPROC, SYS_mmap, 0, all, PROT_READ, MAP_SHARED, 4, 0);
 	for (i = 0; i < ARRAY_LEN(both); i++) {
-		assert_allowed(both[i], SYS_mmap, 0, all, PROT_READ, MAP_SHARED, 4, 0);
 		assert_refused(both[i], SYS_mmap, 0, all, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
 		assert_refused(both[i], SYS_mmap, 0, all, PROT_WRITE, MAP_SHARED, 4, 0);
 		assert_refused(both[i], SYS_mmap, 0, all, PROT_READ | PROT_EXEC, MAP_SHARED, 4, 0);
@@ -359,6 +360,27 @@ static void test_netproc_and_diskproc_map_each_others_slots_whole_and_to_read(vo
 		assert_refused(both[i], SYS_memfd_create, 1, 0, 0, 0, 0, 0);
 	}
 	assert_refused(ROLE_DIALER, SYS_mmap, 0, all, PROT_READ, MAP_SHARED, 4, 0);
+}
+
+/* A place (an offset) is for whoever has files; waiting, or giving pages away, for nobody. */
+static void test_the_conveyor_is_filled_by_one_and_emptied_by_the_other(void **state)
+{
+	(void)state;
+	assert_allowed(ROLE_NETPROC, SYS_splice, 4, 0, 5, 0, 100, SPLICE_F_NONBLOCK);
+	assert_allowed(ROLE_NETPROC, SYS_splice, 4, 0, 5, 0, 100, SPLICE_F_NONBLOCK | SPLICE_F_MORE);
+	assert_refused(ROLE_NETPROC, SYS_splice, 4, 4096, 5, 0, 100, SPLICE_F_NONBLOCK);
+	assert_refused(ROLE_NETPROC, SYS_splice, 4, 0, 5, 4096, 100, SPLICE_F_NONBLOCK);
+	assert_refused(ROLE_NETPROC, SYS_splice, 4, HIGH, 5, 0, 100, SPLICE_F_NONBLOCK);
+	assert_refused(ROLE_NETPROC, SYS_splice, 4, 0, 5, 0, 100, SPLICE_F_NONBLOCK | SPLICE_F_GIFT);
+	assert_allowed(ROLE_DISKPROC, SYS_splice, 4, 4096, 5, 0, 100, SPLICE_F_NONBLOCK);
+	assert_refused(ROLE_DISKPROC, SYS_splice, 4, 4096, 5, 4096, 100, SPLICE_F_NONBLOCK);
+	assert_refused(ROLE_DISKPROC, SYS_splice, 4, 4096, 5, 0, 100, 0);
+	assert_refused(ROLE_DIALER, SYS_splice, 4, 0, 5, 0, 100, SPLICE_F_NONBLOCK);
+	assert_refused(ROLE_CREATE, SYS_splice, 4, 0, 5, 0, 100, SPLICE_F_NONBLOCK);
+	assert_allowed(ROLE_NETPROC, SYS_fcntl, 4, F_GETPIPE_SZ, 0, 0, 0, 0);
+	assert_refused(ROLE_NETPROC, SYS_fcntl, 4, F_SETPIPE_SZ, 1 << 20, 0, 0, 0);
+	assert_refused(ROLE_DISKPROC, SYS_fcntl, 4, F_SETPIPE_SZ, 1 << 20, 0, 0, 0);
+	assert_refused(ROLE_NETPROC, SYS_tee, 4, 5, 100, 0, 0, 0);
 }
 
 static void test_the_loop_of_diskproc_reads_files_only_without_waiting(void **state)
@@ -448,7 +470,8 @@ int main(void)
 		cmocka_unit_test(test_diskproc_opens_only_below_a_descriptor_and_follows_nothing),
 		cmocka_unit_test(test_create_only_reads_below_its_root),
 		cmocka_unit_test(test_no_role_maps_code_but_the_resolver),
-		cmocka_unit_test(test_netproc_and_diskproc_map_each_others_slots_whole_and_to_read),
+		cmocka_unit_test(test_diskproc_maps_netprocs_slots_whole_and_to_read),
+		cmocka_unit_test(test_the_conveyor_is_filled_by_one_and_emptied_by_the_other),
 		cmocka_unit_test(test_the_loop_of_diskproc_reads_files_only_without_waiting),
 		cmocka_unit_test(test_only_dialer_and_resolver_make_sockets),
 		cmocka_unit_test(test_resolver_opens_nothing_for_writing),

@@ -46,14 +46,6 @@ static int begin(void **state)
 	return 0;
 }
 
-/* The same, of which nothing is read by the loop itself. */
-static int begin_slow(void **state)
-{
-	begin(state);
-	rig.d.upload.asks_cache = false;
-	return 0;
-}
-
 static int end(void **state)
 {
 	rig_free(*state);
@@ -62,16 +54,7 @@ static int end(void **state)
 
 static void ask(struct rig *r, uint32_t tag, uint32_t piece, uint32_t at, uint32_t length)
 {
-	struct msg_read m = { .tag = tag, .piece = piece, .begin = at, .length = length };
-
-	assert_int_equal(channel_push(&r->net_end, MSG_READ, &m), 0);
-}
-
-static void give_back(struct rig *r, uint32_t slot)
-{
-	struct msg_data_done m = { .slot = slot };
-
-	assert_int_equal(channel_push(&r->net_end, MSG_DATA_DONE, &m), 0);
+	assert_true(rig_ask(r, tag, piece, at, length));
 }
 
 static bool rig_read(const struct rig *r) { return !r->d.upload.busy && !r->net_end.batch_count; }
@@ -91,30 +74,28 @@ static const struct heard_message *answer_of(const struct rig *r, uint32_t tag)
 	return found;
 }
 
-/* The answer with this tag is the payload; its slot is returned. */
-static uint32_t check_data(struct rig *r, uint32_t tag, uint32_t piece, uint32_t at, uint32_t length)
+/* The answer with this tag is the payload. */
+static void check_data(struct rig *r, uint32_t tag, uint32_t piece, uint32_t at, uint32_t length)
 {
 	const struct heard_message *h = answer_of(r, tag);
-	static uint8_t ought[SLOT_BYTES];
+	static uint8_t ought[CONVEYOR_READ_MAX];
 
 	assert_int_equal(h->type, MSG_DATA);
-	assert_in_range(h->detail, 0, SLOT_COUNT - 1);
 	fixture_payload(&r->m, ought, (uint64_t)piece * PIECE + at, length);
-	assert_memory_equal(slot_at(&r->upload_view, h->detail), ought, length);
-	return h->detail;
+	assert_memory_equal(r->data + h->detail, ought, length);
 }
 
 /* ---- what is read */
 
 static void read_everything(struct rig *r)
 {
-	uint32_t total = (uint32_t)r->m.h->total_length, at, n, k, blocks[64];
+	uint32_t total = (uint32_t)r->m.h->total_length, at, n, k;
 
-	/* Backwards, 64 at a time, in blocks of a size that divides nothing. */
+	/* Backwards, 48 at a time, in blocks of a size that divides nothing. */
 	for (at = 0; at < total;) {
-		struct { uint32_t piece, begin, length; } part[64];
+		struct { uint32_t piece, begin, length; } part[48];
 
-		for (n = 0; n < 64 && at < total; n++) {
+		for (n = 0; n < 48 && at < total; n++) {
 			part[n].piece = at / PIECE;
 			part[n].begin = at % PIECE;
 			part[n].length = min_u32(min_u32(n % 3 ? SLOT_BYTES : 1000 + n, PIECE - part[n].begin), total - at);
@@ -126,12 +107,10 @@ static void read_everything(struct rig *r)
 		assert_true(rig_until(r, rig_read));
 		assert_int_equal(r->heard_count, n);
 		for (k = 0; k < n; k++)
-			blocks[k] = check_data(r, k + 1, part[k].piece, part[k].begin, part[k].length);
-		for (k = 0; k < n; k++)
-			give_back(r, blocks[k]);
+			check_data(r, k + 1, part[k].piece, part[k].begin, part[k].length);
 	}
 	assert_true(rig_turn(r));
-	assert_int_equal(r->d.upload.free_count, SLOT_COUNT);
+	assert_int_equal(r->d.upload.free_count, CONVEYOR_READS);
 	assert_int_equal(r->accusations, 0);
 	assert_int_equal(r->errors, 0);
 }
@@ -157,57 +136,45 @@ static void test_a_part_may_be_padding_and_several_files(void **state)
 	check_data(r, 11, 6, 10000, SLOT_BYTES);
 }
 
-static void test_neighbours_of_one_packet_are_one_job(void **state)
+static void test_a_packet_is_one_job_and_neighbours_one_move(void **state)
 {
 	struct rig *r = *state;
+	struct stretch run;
 	uint32_t k;
 
-	/* Blocks 0 to 15 of the first four pieces, in an order of their own; and one elsewhere. */
+	/* Blocks 0 to 15 of the first four pieces; the file ends in the seventh. */
 	for (k = 0; k < 16; k++)
-		ask(r, k, k * 5 % 16 / 4, k * 5 % 16 % 4 * SLOT_BYTES, SLOT_BYTES);
+		ask(r, k, k / 4, k % 4 * SLOT_BYTES, SLOT_BYTES);
 	ask(r, 16, 5, 0, SLOT_BYTES);
 	assert_true(channel_flush(&r->net_end) == 0);
 	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY);
-	assert_int_equal(pool_busy(r->d.pool), 2);
+	assert_int_equal(pool_busy(r->d.pool), 1);
 	assert_int_equal(r->d.upload.busy, 17);
 	assert_true(rig_until(r, rig_read));
 	for (k = 0; k < 16; k++)
-		check_data(r, k, k * 5 % 16 / 4, k * 5 % 16 % 4 * SLOT_BYTES, SLOT_BYTES);
+		check_data(r, k, k / 4, k % 4 * SLOT_BYTES, SLOT_BYTES);
 	check_data(r, 16, 5, 0, SLOT_BYTES);
+	/* What the worker makes of it: 6 in the first file, one in two, the rest. */
+	assert_int_equal(find_stretch(&r->d.work, &r->d.upload.read[0].job, &run), 6);
+	assert_int_equal(run.span.length, 6 * SLOT_BYTES);
+	assert_int_equal(find_stretch(&r->d.work, &r->d.upload.read[6].job, &run), 0);
+	assert_int_equal(find_stretch(&r->d.work, &r->d.upload.read[7].job, &run), 9);
 }
 
-static void test_what_is_in_the_page_cache_is_read_by_the_loop(void **state)
+static void test_answers_come_in_the_order_of_the_reads(void **state)
 {
 	struct rig *r = *state;
 	uint32_t k;
 
-	/* The first time a worker opens the file. */
-	ask(r, 99, 0, 0, 1);
+	/* In one file, in several, backwards, forwards, twice. */
+	for (k = 0; k < 20; k++)
+		ask(r, k, k % 2 ? 6 : 4 - k / 5, k * 700, 1 + k * 500);
 	assert_true(rig_until(r, rig_read));
-	for (k = 0; k < 4; k++)
-		ask(r, k, 0, k * SLOT_BYTES, SLOT_BYTES);
-	assert_true(channel_flush(&r->net_end) == 0);
-	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY);
-	if (!r->d.upload.asks_cache)
-		skip(); /* a file system that cannot tell */
-	assert_int_equal(r->d.upload.busy, 0);
-	assert_true(rig_turn(r));
-	for (k = 0; k < 4; k++)
-		check_data(r, k, 0, k * SLOT_BYTES, SLOT_BYTES);
-}
-
-static void test_the_loop_waits_for_nobody_who_has_the_table_of_files(void **state)
-{
-	struct rig *r = *state;
-
-	assert_int_equal(pthread_mutex_lock(&r->d.files->lock), 0);
-	ask(r, 1, 0, 0, SLOT_BYTES);
-	assert_true(channel_flush(&r->net_end) == 0);
-	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY);
-	assert_int_equal(r->d.upload.busy, 1);
-	assert_int_equal(pthread_mutex_unlock(&r->d.files->lock), 0);
-	assert_true(rig_until(r, rig_read));
-	check_data(r, 1, 0, 0, SLOT_BYTES);
+	assert_int_equal(r->heard_count, 20);
+	for (k = 0; k < 20; k++) {
+		assert_int_equal(r->heard[k].piece, k);
+		check_data(r, k, k % 2 ? 6 : 4 - k / 5, k * 700, 1 + k * 500);
+	}
 }
 
 static void test_a_finished_download_that_is_only_read_is_served(void **state)
@@ -272,7 +239,7 @@ static void test_a_part_that_is_not_in_a_piece_breaks_the_contract(void **state)
 		{ { 1, 9, 0, 1 }, "READ: a piece that does not exist" },
 		{ { 1, UINT32_MAX, 0, 1 }, "READ: a piece that does not exist" },
 		{ { 1, 0, 0, 0 }, "READ: a part that is not in the piece" },
-		{ { 1, 0, 0, SLOT_BYTES + 1 }, "READ: a part that is not in the piece" },
+		{ { 1, 0, 0, CONVEYOR_READ_MAX + 1 }, "READ: a part that is not in the piece" },
 		{ { 1, 0, 0, UINT32_MAX }, "READ: a part that is not in the piece" },
 		{ { 1, 0, PIECE, 1 }, "READ: a part that is not in the piece" },
 		{ { 1, 0, PIECE - 1, 2 }, "READ: a part that is not in the piece" },
@@ -326,58 +293,46 @@ static void test_nothing_is_asked_before_it_was_told_what_is_there(void **state)
 	assert_accused(r, "a message that is not permitted now");
 }
 
-static void test_one_more_than_there_are_slots_breaks_the_contract(void **state)
+static void test_one_more_than_may_be_under_way_breaks_the_contract(void **state)
+{
+	struct msg_read more = { .length = 1 };
+	struct rig *r = *state;
+	uint32_t i;
+
+	/* Two places in the pipe each: it is full, and they fit. */
+	for (i = 0; i < CONVEYOR_BYTES / 4096 / 2; i++)
+		ask(r, i, i % 6, i * 100 + 4000, 100);
+	assert_true(rig_until(r, rig_read));
+	for (i = 0; i < CONVEYOR_BYTES / 4096 / 2; i++)
+		check_data(r, i, i % 6, i * 100 + 4000, 100);
+	for (i = 0; i < CONVEYOR_READS; i++)
+		ask(r, 1000 + i, 0, 0, 1);
+	assert_int_equal(channel_push(&r->net_end, MSG_READ, &more), 0);
+	(void)channel_flush(&r->net_end);
+	assert_int_equal(disk_serve_net(&r->d), CHANNEL_VIOLATION);
+	assert_string_equal(r->d.upload.why, "more of them than may be under way");
+}
+
+/* It is nobody's fault that netproc does not take what it asked for; that it asks for more is. */
+static void test_more_than_the_conveyor_holds_breaks_the_contract(void **state)
 {
 	struct rig *r = *state;
 	uint32_t i;
 
-	for (i = 0; i < SLOT_COUNT; i++)
-		ask(r, i, i % 8, i * 100, 100);
-	assert_true(rig_until(r, rig_read));
-	assert_int_equal(rig_count(r, MSG_DATA, UINT32_MAX), SLOT_COUNT);
-	for (i = 0; i < SLOT_COUNT; i++)
-		check_data(r, i, i % 8, i * 100, 100);
-	/* One comes back, and one more may be asked for. */
-	give_back(r, answer_of(r, 17)->detail);
-	ask(r, 1000, 3, 0, 100);
-	assert_true(rig_until(r, rig_read));
-	check_data(r, 1000, 3, 0, 100);
-	assert_int_equal(answer_of(r, 1000)->detail, answer_of(r, 17)->detail);
-	ask(r, 1001, 3, 0, 100);
-	assert_accused(r, "READ: more of them than there are slots");
-}
-
-static void test_a_slot_that_is_not_netprocs_cannot_be_given_back(void **state)
-{
-	struct rig *r = *state;
-
-	ask(r, 1, 0, 0, 100);
-	assert_true(rig_until(r, rig_read));
-	give_back(r, answer_of(r, 1)->detail);
-	give_back(r, answer_of(r, 1)->detail);
-	assert_accused(r, "DATA_DONE: a slot that is not netproc's");
-}
-
-static void test_a_slot_that_does_not_exist_cannot_be_given_back(void **state)
-{
-	struct rig *r = *state;
-
-	give_back(r, SLOT_COUNT);
-	assert_accused(r, "DATA_DONE: a slot that is not netproc's");
-}
-
-static void test_a_slot_that_is_still_being_read_into_cannot_be_given_back(void **state)
-{
-	struct rig *r = *state;
-
-	ask(r, 1, 0, 0, 100);
+	for (i = 0; i < 80; i++)
+		ask(r, i, i % 5, 0, SLOT_BYTES);
+	/* Nothing is taken out meanwhile. */
 	(void)channel_flush(&r->net_end);
 	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY);
-	assert_int_equal(r->d.upload.busy, 1);
-	give_back(r, 0); /* the first that is taken */
-	(void)channel_flush(&r->net_end);
-	assert_int_equal(disk_serve_net(&r->d), CHANNEL_VIOLATION);
-	assert_string_equal(r->d.upload.why, "a slot that is not netproc's");
+	for (i = 0; i < 2000 && r->d.net.fd >= 0; i++) {
+		disk_results(&r->d);
+		usleep(1000);
+	}
+	assert_int_equal(r->d.net.fd, -1);
+	r->asked_count = 0;
+	(void)channel_flush(&r->control);
+	assert_accused(r, "READ: more than the conveyor holds");
+	assert_int_equal(r->errors, 0);
 }
 
 /* ---- what goes wrong */
@@ -411,8 +366,7 @@ static void test_a_file_that_was_cut_is_told_and_ends_the_use_of_storage(void **
 	assert_int_equal(answer_of(r, 4)->detail, ECANCELED);
 	assert_int_equal(r->errors, 1);
 	assert_int_equal(r->accusations, 0);
-	/* A failure holds no slot. */
-	assert_int_equal(r->d.upload.free_count, SLOT_COUNT - 1);
+	assert_int_equal(r->d.upload.free_count, CONVEYOR_READS);
 }
 
 static void test_reads_after_a_shutdown_are_cancelled(void **state)
@@ -444,11 +398,11 @@ static void test_what_an_old_netproc_asked_for_never_reaches_the_new_one(void **
 	uint32_t i;
 	int net, slots;
 
-	for (i = 0; i < SLOT_COUNT; i++)
-		ask(r, i, i % 8, i * 100, 100);
+	for (i = 0; i < 100; i++)
+		ask(r, i, i % 5, i * 100, 100);
 	(void)channel_flush(&r->net_end);
 	assert_int_equal(disk_serve_net(&r->d), CHANNEL_EMPTY); /* all are in a worker, no result was looked at */
-	assert_int_equal(r->d.upload.busy, SLOT_COUNT);
+	assert_int_equal(r->d.upload.busy, 100);
 	rig_netproc(r, &net, &slots);
 	pass(r, SETUP_DISK, net);
 	pass(r, SETUP_SLOTS, slots);
@@ -456,62 +410,34 @@ static void test_what_an_old_netproc_asked_for_never_reaches_the_new_one(void **
 	assert_int_equal(r->d.upload.busy, 0);
 	assert_int_equal(rig_count(r, MSG_DATA, UINT32_MAX) + rig_count(r, MSG_READ_FAILED, UINT32_MAX), 0);
 	assert_int_equal(r->have_end, 9);
-	/* Every slot is free again. */
-	for (i = 0; i < SLOT_COUNT; i++)
-		ask(r, i, i % 8, i * 64, 50);
+	/* Nothing is in the conveyor. */
+	for (i = 0; i < 100; i++)
+		ask(r, i, i % 5, i * 64, 50);
 	assert_true(rig_until(r, rig_read));
-	for (i = 0; i < SLOT_COUNT; i++)
-		check_data(r, i, i % 8, i * 64, 50);
+	for (i = 0; i < 100; i++)
+		check_data(r, i, i % 5, i * 64, 50);
 	assert_int_equal(r->accusations, 0);
-}
-
-static void test_slots_that_an_old_netproc_held_are_free_for_the_new_one(void **state)
-{
-	struct rig *r = *state;
-	uint32_t i;
-	int net, slots;
-
-	for (i = 0; i < SLOT_COUNT; i++)
-		ask(r, i, i % 8, 0, 100);
-	assert_true(rig_until(r, rig_read));
-	assert_int_equal(r->d.upload.free_count, 0);
-	rig_netproc(r, &net, &slots);
-	pass(r, SETUP_DISK, net);
-	pass(r, SETUP_SLOTS, slots);
-	assert_true(rig_until(r, rig_told));
-	assert_int_equal(r->d.upload.free_count, SLOT_COUNT);
-	give_back(r, 5); /* not this one's */
-	assert_accused(r, "DATA_DONE: a slot that is not netproc's");
 }
 
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
-#define SLOW(f) { #f ", by a worker", f, begin_slow, end, NULL }
 	const struct CMUnitTest tests[] = {
 		T(test_all_of_the_payload_is_read_as_it_was_verified),
-		SLOW(test_all_of_the_payload_is_read_as_it_was_verified),
 		T(test_a_part_may_be_padding_and_several_files),
-		SLOW(test_a_part_may_be_padding_and_several_files),
-		SLOW(test_neighbours_of_one_packet_are_one_job),
-		T(test_what_is_in_the_page_cache_is_read_by_the_loop),
-		T(test_the_loop_waits_for_nobody_who_has_the_table_of_files),
+		T(test_a_packet_is_one_job_and_neighbours_one_move),
+		T(test_answers_come_in_the_order_of_the_reads),
 		T(test_a_finished_download_that_is_only_read_is_served),
 		T(test_a_single_file_is_read_by_its_descriptor),
 		T(test_what_is_verified_is_read_while_the_rest_comes),
 		T(test_a_part_that_is_not_in_a_piece_breaks_the_contract),
 		T(test_a_piece_that_is_not_verified_is_not_read),
 		T(test_nothing_is_asked_before_it_was_told_what_is_there),
-		T(test_one_more_than_there_are_slots_breaks_the_contract),
-		SLOW(test_one_more_than_there_are_slots_breaks_the_contract),
-		T(test_a_slot_that_is_not_netprocs_cannot_be_given_back),
-		T(test_a_slot_that_does_not_exist_cannot_be_given_back),
-		SLOW(test_a_slot_that_is_still_being_read_into_cannot_be_given_back),
+		T(test_one_more_than_may_be_under_way_breaks_the_contract),
+		T(test_more_than_the_conveyor_holds_breaks_the_contract),
 		T(test_a_file_that_was_cut_is_told_and_ends_the_use_of_storage),
-		SLOW(test_a_file_that_was_cut_is_told_and_ends_the_use_of_storage),
 		T(test_reads_after_a_shutdown_are_cancelled),
-		SLOW(test_what_an_old_netproc_asked_for_never_reaches_the_new_one),
-		T(test_slots_that_an_old_netproc_held_are_free_for_the_new_one),
+		T(test_what_an_old_netproc_asked_for_never_reaches_the_new_one),
 	};
 
 	return cmocka_run_group_tests_name("upload", tests, NULL, NULL);
