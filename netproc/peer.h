@@ -167,11 +167,13 @@ void peer_on_read_failed(struct peer *p, uint32_t serial, uint32_t length);
 /* peer_upload.c: decisions. */
 /* The choker decided otherwise than before: it is told, and what it asked for is dropped when it is choked. */
 void peer_tell_choke(struct peer *p);
-/*
- * Asks diskproc for its next blocks, as many bytes at once as `window` says and
- * its socket has room for.  False: diskproc or the rate allows no more now.
- */
-bool peer_ask_disk(struct peer *p, uint32_t window);
+enum peer_asked {
+	PEER_ASKED,      /* what there is to ask, as far as there is room for it in its socket */
+	PEER_ASKED_SOME, /* diskproc or the rate allows no more now */
+	PEER_ASKED_NONE, /* the same, and not even one */
+};
+/* Asks diskproc for its next blocks, as many bytes at once as `window` says and its socket has room for. */
+enum peer_asked peer_ask_disk(struct peer *p, uint32_t window);
 void peer_upload_tick(struct peer *p, uint64_t now_ms);
 /* Another diskproc told what it has: what it asked for of other pieces is rejected, the rest read anew. */
 void peer_upload_again(struct peer *p);

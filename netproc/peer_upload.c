@@ -140,33 +140,31 @@ static bool has_room(const struct peer *p, uint32_t *room)
 	return *room >= queued / 2;
 }
 
-bool peer_ask_disk(struct peer *p, uint32_t window)
+enum peer_asked peer_ask_disk(struct peer *p, uint32_t window)
 {
 	struct requests *q = &p->up.requests;
 	const struct request *r = requests_next_read(q);
-	uint32_t room = 0, taken;
-	bool writable;
+	uint32_t room = 0, taken, asked = 0;
 
-	/* One at least, once there is room for something, however small the buffer is; the rest only where it fits. */
 	if (!r || p->tx.waits || q->out_bytes >= window)
-		return true;
+		return PEER_ASKED;
 	if (!swarm_may_read_out(p->swarm, r->length))
-		return false;
-	writable = has_room(p, &room);
-	if (!writable && !q->out_bytes) {
+		return PEER_ASKED_NONE;
+	if (!has_room(p, &room) && !q->out_bytes) {
 		peer_wait_for_room(p);
-		return true;
+		return PEER_ASKED;
 	}
+	/* One at least, once there is room for something, however small the buffer is; the rest only where it fits. */
 	taken = q->out_bytes ? room_taken(q->out_bytes) : 0;
-	while ((r = requests_next_read(q)) && q->out_bytes < window) {
+	for (; r && q->out_bytes < window; r = requests_next_read(q), asked++) {
 		if (q->out_bytes && taken + room_taken(r->length) > room)
 			break;
 		if (!swarm_may_read_out(p->swarm, r->length))
-			return false;
+			return asked ? PEER_ASKED_SOME : PEER_ASKED_NONE;
 		taken += room_taken(r->length);
 		swarm_read(p, requests_asked(q), r->piece, r->begin, r->length);
 	}
-	return true;
+	return PEER_ASKED;
 }
 
 /* Whether or not anybody waited for it: it was counted against the reads that other requests of this peer wait for. */

@@ -111,10 +111,15 @@ void swarm_upload_turn(struct swarm *s)
 	s->up.dry = false;
 	while (most-- && s->up.line) {
 		struct peer *p = s->up.line;
+		enum peer_asked asked = p->dead ? PEER_ASKED : peer_ask_disk(p, ahead);
 
-		if (!p->dead && !peer_ask_disk(p, ahead) && !p->dead)
+		if (asked == PEER_ASKED_NONE)
 			break;
 		leave_line(s);
+		if (asked == PEER_ASKED_SOME) {
+			enqueue(p);
+			break;
+		}
 	}
 	if (s->up.dry)
 		loop_timer_set(s->loop, &s->up.timer, timer_ms(s, bucket_ready_us(&s->up.bucket, s->up.out_bytes + SLOT_BYTES)), on_tokens, s);
