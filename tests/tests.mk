@@ -34,7 +34,7 @@ build-fuzz/libfuzzed.a: $(FUZZ_OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c build-fuzz/libfuzzed.a $(wildcard ipc/*.[ch] netproc/*.[ch] diskproc/*.[ch] parent/*/*.[ch])
+build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c build-fuzz/libfuzzed.a $(wildcard tests/unit/*.h tests/fuzz/*.h ipc/*.[ch] netproc/*.[ch] diskproc/*.[ch] parent/*/*.[ch])
 	@mkdir -p $(@D)
 	clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< build-fuzz/libfuzzed.a -lseccomp -lcurl -lssl -lcrypto -lpthread
 

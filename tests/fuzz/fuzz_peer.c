@@ -3,8 +3,8 @@
  *
  * The first byte chooses how the stream is cut, the second (enum how) what the
  * peer meets.  Requests that were made can be answered because piece and begin
- * are small numbers; what the peer asks for is answered by an honest diskproc,
- * in an order of this program's choice, and looked at when it arrives.
+ * are small numbers; what the peer asks for is answered by an honest diskproc
+ * and looked at when it arrives.
  */
 #include "peer_sees.h"
 
@@ -12,7 +12,6 @@ enum how {
 	GREETED = 0x01,    /* a handshake with both extensions goes before */
 	SEEDING = 0x02,    /* all pieces are here; */
 	HALF = 0x04,       /* of them the first half */
-	LAST_FIRST = 0x08, /* reads are answered in the order of a stack */
 	SOME_FAIL = 0x10,  /* each third one with READ_FAILED */
 	DEAF = 0x20,       /* the peer reads nothing until the end, and is given up */
 	REPLACED = 0x40,   /* in the middle diskproc is replaced by one that has the first half */
@@ -31,11 +30,9 @@ static void answer(uint8_t how)
 {
 	fixture_turn(&f);
 	while (f.swarm->ready && f.read_count) {
-		uint32_t i = how & LAST_FIRST ? f.read_count - 1 : 0;
-
-		if (f.reads[i].piece >= had)
+		if (f.reads[0].piece >= had)
 			abort();
-		fixture_answer(&f, i, how & SOME_FAIL && ++answered % 3 == 0);
+		fixture_answer(&f, how & SOME_FAIL && ++answered % 3 == 0);
 		if (f.read_count % 8 == 0)
 			fixture_turn(&f);
 	}
@@ -52,8 +49,7 @@ static void replace_disk(void)
 		abort();
 	channel_close(&f.disk);
 	channel_init(&f.disk, sv[1], FIX_EPOCH + 1, false, "netproc");
-	f.read_count = f.uploads_busy = 0;
-	memset(f.upload_busy, 0, sizeof f.upload_busy);
+	f.read_count = 0;
 	swarm_attach_disk(f.swarm, sv[0], FIX_EPOCH + 1, fixture_conveyor(&f));
 	had = PIECES / 2;
 	fixture_have(&f, had);

@@ -197,6 +197,8 @@ static void model_forget(struct model *m, uint32_t had)
 
 static void model_end(struct model *m)
 {
+	while (m->out)
+		model_answer(m);
 	while (m->count) {
 		uint64_t before = m->served;
 
